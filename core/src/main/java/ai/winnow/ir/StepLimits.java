@@ -1,0 +1,31 @@
+package ai.winnow.ir;
+
+import ai.winnow.ShapeException;
+import ai.winnow.tensor.DType;
+
+/**
+ * The most that one step takes and one session holds; memory is laid out for it once.
+ *
+ * @param maxTokens rows of a step, over all its sequences
+ * @param maxSequences sequences a session holds at once
+ * @param maxOutputs rows of a step whose logits are asked for
+ * @param contextLength positions of one sequence
+ * @param kvType element type of the cached keys and values: F32 or BF16
+ */
+public record StepLimits(int maxTokens, int maxSequences, int maxOutputs, int contextLength, DType kvType) {
+
+    public StepLimits {
+        if (maxTokens < 1 || maxSequences < 1 || maxOutputs < 1 || contextLength < 1) {
+            throw new ShapeException("limits of a step must be at least 1: " + maxTokens + " tokens, " + maxSequences
+                    + " sequences, " + maxOutputs + " outputs, context " + contextLength);
+        }
+        if (kvType != DType.F32 && kvType != DType.BF16) {
+            throw new ShapeException("keys and values are cached as F32 or BF16, not " + kvType);
+        }
+    }
+
+    /** These limits for a graph that takes one row of each sequence. */
+    public StepLimits forDecode() {
+        return new StepLimits(maxSequences, maxSequences, maxSequences, contextLength, kvType);
+    }
+}

@@ -1,0 +1,2 @@
+/** The paged cache of keys and values. */
+package ai.winnow.kv;

@@ -1,0 +1,2 @@
+/** Errors and settings that every other package may use. */
+package ai.winnow;

@@ -1,0 +1,53 @@
+package ai.winnow.runtime;
+
+import ai.winnow.ir.Graph;
+import ai.winnow.kernel.Workers;
+import ai.winnow.kernel.Workspace;
+import ai.winnow.tensor.NativeMemory;
+import ai.winnow.tensor.Storage;
+import ai.winnow.tensor.Tensor;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.List;
+import java.util.Map;
+import java.util.function.Function;
+import org.jspecify.annotations.Nullable;
+
+/** One graph by itself, on given inputs: for calibration, which runs parts of a model. Sessions run whole models. */
+public final class GraphRunner implements AutoCloseable {
+
+    private final Arena arena = Arena.ofShared();
+    private final Workers workers;
+    private final MemorySegment scratch;
+    private final BoundGraph bound;
+
+    /** @param inputs the tensor of each input of the graph, by name; read anew at each run */
+    public GraphRunner(
+            Graph graph, Weights weights, Backends backends, Workers workers, Function<String, Tensor> inputs) {
+        this.workers = workers;
+        Plan plan = new Planner(backends).plan(Map.of(graph.phase(), graph));
+        this.scratch = memory(arena, plan.scratchBytes());
+        this.bound = new BoundGraph(plan.phase(graph.phase()), weights, inputs, memory(arena, plan.activationBytes()));
+    }
+
+    /** Runs the graph; the outputs are valid until the next run. */
+    public List<Tensor> run(@Nullable NodeObserver observer) {
+        Workers.Lease lease = workers.lease();
+        try {
+            bound.run(new Workspace(scratch, lease), observer);
+        } finally {
+            workers.release(lease);
+        }
+        return bound.outputs();
+    }
+
+    static MemorySegment memory(Arena arena, long bytes) {
+        return Storage.wrap(NativeMemory.allocate(arena, Tensor.align(bytes)), arena)
+                .segment();
+    }
+
+    @Override
+    public void close() {
+        arena.close();
+    }
+}

@@ -1,0 +1,77 @@
+package ai.winnow.contract;
+
+import ai.winnow.tensor.DType;
+import ai.winnow.tensor.Dim;
+import ai.winnow.tensor.Layout;
+import ai.winnow.tensor.Layout.Order;
+import ai.winnow.tensor.Shape;
+import ai.winnow.tensor.Tensor;
+import ai.winnow.tensor.TensorSpec;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * A weight as a kernel reads it.
+ *
+ * @param packed the weight in its own type and layout
+ * @param meaning f32, row-major: the numbers that the packed bytes stand for, after rounding
+ */
+public record PackedWeight(Tensor packed, Tensor meaning) {
+
+    /**
+     * Packs f32 {@code values}, row-major. int8 weights are scaled by rows to -127..127 in every layout; where the layout has no
+     * room for the scales, the int8 numbers themselves are what is meant.
+     */
+    public static PackedWeight of(Tensor values, DType type, Layout layout, Arena arena) {
+        TensorSpec spec = values.spec().withDType(type);
+        Tensor packed = Tensor.allocate(arena, spec, layout);
+        Tensor meaning = Tensor.allocate(arena, values.spec(), Layout.ROW_MAJOR);
+        long rows = spec.shape().rowDim().max();
+        long columns = spec.shape().rowElements();
+        Order order = order(layout);
+        for (long row = 0; row < rows; row++) {
+            float scale = type == DType.I8 ? scaleOf(values, row, columns) : 1;
+            float stored = layout instanceof Layout.ScaledRows ? storeScale(packed, row, scale) : 1;
+            for (long column = 0; column < columns; column++) {
+                long place = order == Order.ROW_MAJOR ? row * columns + column : column * rows + row;
+                float element = values.getFloat(row * columns + column);
+                type.setFloat(packed.segment(), place, type == DType.I8 ? Math.round(element / scale) : element);
+                float meant = type.getFloat(packed.segment(), place) * stored;
+                DType.F32.setFloat(meaning.segment(), row * columns + column, meant);
+            }
+        }
+        return new PackedWeight(packed, meaning);
+    }
+
+    private static Order order(Layout layout) {
+        return switch (layout) {
+            case Layout.Dense dense -> dense.order();
+            case Layout.ScaledRows scaled -> scaled.order();
+        };
+    }
+
+    private static float scaleOf(Tensor values, long row, long columns) {
+        float greatest = 0;
+        for (long column = 0; column < columns; column++) {
+            greatest = Math.max(greatest, Math.abs(values.getFloat(row * columns + column)));
+        }
+        return greatest == 0 ? 1 : greatest / 127;
+    }
+
+    private static float storeScale(Tensor packed, long row, float scale) {
+        MemorySegment scales = packed.segment().asSlice(Layout.ScaledRows.scalesOffset(packed.spec()));
+        DType.F32.setFloat(scales, row, scale);
+        return scale;
+    }
+
+    static TensorSpec withRows(TensorSpec spec, int rows) {
+        if (spec.shape().rank() == 0) {
+            return spec;
+        }
+        List<Dim> dims = new ArrayList<>(spec.shape().dims());
+        dims.set(0, Dim.of(rows));
+        return spec.withShape(new Shape(dims));
+    }
+}
