@@ -1,0 +1,362 @@
+package ai.winnow.kernels.simd;
+
+import static ai.winnow.kernels.simd.GemmTile.VECTOR;
+import static ai.winnow.kernels.simd.GemmTile.WIDTH;
+import static ai.winnow.kernels.simd.Lanes.BYTE;
+import static ai.winnow.kernels.simd.Lanes.COUNT;
+import static ai.winnow.kernels.simd.Lanes.F;
+import static ai.winnow.kernels.simd.Lanes.FLOAT;
+import static ai.winnow.kernels.simd.Lanes.I;
+import static ai.winnow.kernels.simd.Lanes.LE;
+import static ai.winnow.kernels.simd.Lanes.SHORT;
+
+import ai.winnow.tensor.DType;
+import java.lang.foreign.MemorySegment;
+import jdk.incubator.vector.ByteVector;
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.IntVector;
+import jdk.incubator.vector.ShortVector;
+import jdk.incubator.vector.VectorOperators;
+import jdk.incubator.vector.VectorShape;
+import jdk.incubator.vector.VectorSpecies;
+
+/**
+ * Copies a block of a weight that is stored [in][out], {@code depth} inputs by some outputs, to panels [panel][depth][WIDTH] of f32, which the tiles read
+ * in sequence. The last panel is filled up with zeros. Widening is exact. Reads each weight once, four inputs' rows side by side: one row alone is a single
+ * stream, which waits for memory at the start of each piece.
+ */
+final class GemmPack {
+
+    private static final VectorSpecies<Short> HALF = VectorSpecies.of(short.class, VectorShape.forBitSize(16 * COUNT));
+
+    /** COUNT bytes, but 8, enough for both vectors of a panel's row, where there are only 4 lanes. */
+    private static final VectorSpecies<Byte> QUARTER =
+            VectorSpecies.of(byte.class, VectorShape.forBitSize(Math.max(64, 8 * COUNT)));
+
+    private GemmPack() {}
+
+    /** Packs {@code width} outputs of {@code depth} inputs; {@code rowBytes} is the distance between two inputs. */
+    static void run(
+            DType type,
+            MemorySegment w,
+            long wAt,
+            long rowBytes,
+            int depth,
+            int width,
+            MemorySegment panels,
+            long panelsAt) {
+        int whole = width / WIDTH;
+        switch (type) {
+            case F32 -> floats(w, wAt, rowBytes, depth, whole, panels, panelsAt);
+            case BF16 -> brainFloats(w, wAt, rowBytes, depth, whole, panels, panelsAt);
+            case F16 -> halves(w, wAt, rowBytes, depth, whole, panels, panelsAt);
+            default -> bytes(w, wAt, rowBytes, depth, whole, panels, panelsAt);
+        }
+        if (whole * WIDTH < width) {
+            long from = wAt + type.bytes((long) whole * WIDTH);
+            rest(type, w, from, rowBytes, depth, width - whole * WIDTH, panels, panelsAt + 2 * VECTOR * depth * whole);
+        }
+    }
+
+    private static void floats(
+            MemorySegment w, long wAt, long rowBytes, int depth, int panelCount, MemorySegment panels, long panelsAt) {
+        for (int k = 0; k < depth; k += 8) {
+            // Past the end, the last row again, to the same place.
+            int k1 = Math.min(k + 1, depth - 1);
+            int k2 = Math.min(k + 2, depth - 1);
+            int k3 = Math.min(k + 3, depth - 1);
+            int k4 = Math.min(k + 4, depth - 1);
+            int k5 = Math.min(k + 5, depth - 1);
+            int k6 = Math.min(k + 6, depth - 1);
+            int k7 = Math.min(k + 7, depth - 1);
+            long from0 = wAt + k * rowBytes;
+            long to0 = panelsAt + 2 * VECTOR * k;
+            long from1 = wAt + k1 * rowBytes;
+            long to1 = panelsAt + 2 * VECTOR * k1;
+            long from2 = wAt + k2 * rowBytes;
+            long to2 = panelsAt + 2 * VECTOR * k2;
+            long from3 = wAt + k3 * rowBytes;
+            long to3 = panelsAt + 2 * VECTOR * k3;
+            long from4 = wAt + k4 * rowBytes;
+            long to4 = panelsAt + 2 * VECTOR * k4;
+            long from5 = wAt + k5 * rowBytes;
+            long to5 = panelsAt + 2 * VECTOR * k5;
+            long from6 = wAt + k6 * rowBytes;
+            long to6 = panelsAt + 2 * VECTOR * k6;
+            long from7 = wAt + k7 * rowBytes;
+            long to7 = panelsAt + 2 * VECTOR * k7;
+            for (int p = 0; p < panelCount; p++) {
+                long from = 4L * WIDTH * p;
+                long to = 2 * VECTOR * depth * p;
+                FloatVector.fromMemorySegment(F, w, from0 + from, LE).intoMemorySegment(panels, to0 + to, LE);
+                FloatVector.fromMemorySegment(F, w, from0 + from + VECTOR, LE)
+                        .intoMemorySegment(panels, to0 + to + VECTOR, LE);
+                FloatVector.fromMemorySegment(F, w, from1 + from, LE).intoMemorySegment(panels, to1 + to, LE);
+                FloatVector.fromMemorySegment(F, w, from1 + from + VECTOR, LE)
+                        .intoMemorySegment(panels, to1 + to + VECTOR, LE);
+                FloatVector.fromMemorySegment(F, w, from2 + from, LE).intoMemorySegment(panels, to2 + to, LE);
+                FloatVector.fromMemorySegment(F, w, from2 + from + VECTOR, LE)
+                        .intoMemorySegment(panels, to2 + to + VECTOR, LE);
+                FloatVector.fromMemorySegment(F, w, from3 + from, LE).intoMemorySegment(panels, to3 + to, LE);
+                FloatVector.fromMemorySegment(F, w, from3 + from + VECTOR, LE)
+                        .intoMemorySegment(panels, to3 + to + VECTOR, LE);
+                FloatVector.fromMemorySegment(F, w, from4 + from, LE).intoMemorySegment(panels, to4 + to, LE);
+                FloatVector.fromMemorySegment(F, w, from4 + from + VECTOR, LE)
+                        .intoMemorySegment(panels, to4 + to + VECTOR, LE);
+                FloatVector.fromMemorySegment(F, w, from5 + from, LE).intoMemorySegment(panels, to5 + to, LE);
+                FloatVector.fromMemorySegment(F, w, from5 + from + VECTOR, LE)
+                        .intoMemorySegment(panels, to5 + to + VECTOR, LE);
+                FloatVector.fromMemorySegment(F, w, from6 + from, LE).intoMemorySegment(panels, to6 + to, LE);
+                FloatVector.fromMemorySegment(F, w, from6 + from + VECTOR, LE)
+                        .intoMemorySegment(panels, to6 + to + VECTOR, LE);
+                FloatVector.fromMemorySegment(F, w, from7 + from, LE).intoMemorySegment(panels, to7 + to, LE);
+                FloatVector.fromMemorySegment(F, w, from7 + from + VECTOR, LE)
+                        .intoMemorySegment(panels, to7 + to + VECTOR, LE);
+            }
+        }
+    }
+
+    private static void brainFloats(
+            MemorySegment w, long wAt, long rowBytes, int depth, int panelCount, MemorySegment panels, long panelsAt) {
+        for (int k = 0; k < depth; k += 8) {
+            // Past the end, the last row again, to the same place.
+            int k1 = Math.min(k + 1, depth - 1);
+            int k2 = Math.min(k + 2, depth - 1);
+            int k3 = Math.min(k + 3, depth - 1);
+            int k4 = Math.min(k + 4, depth - 1);
+            int k5 = Math.min(k + 5, depth - 1);
+            int k6 = Math.min(k + 6, depth - 1);
+            int k7 = Math.min(k + 7, depth - 1);
+            long from0 = wAt + k * rowBytes;
+            long to0 = panelsAt + 2 * VECTOR * k;
+            long from1 = wAt + k1 * rowBytes;
+            long to1 = panelsAt + 2 * VECTOR * k1;
+            long from2 = wAt + k2 * rowBytes;
+            long to2 = panelsAt + 2 * VECTOR * k2;
+            long from3 = wAt + k3 * rowBytes;
+            long to3 = panelsAt + 2 * VECTOR * k3;
+            long from4 = wAt + k4 * rowBytes;
+            long to4 = panelsAt + 2 * VECTOR * k4;
+            long from5 = wAt + k5 * rowBytes;
+            long to5 = panelsAt + 2 * VECTOR * k5;
+            long from6 = wAt + k6 * rowBytes;
+            long to6 = panelsAt + 2 * VECTOR * k6;
+            long from7 = wAt + k7 * rowBytes;
+            long to7 = panelsAt + 2 * VECTOR * k7;
+            for (int p = 0; p < panelCount; p++) {
+                long from = 2L * WIDTH * p;
+                long to = 2 * VECTOR * depth * p;
+                IntVector low0 = (IntVector) ShortVector.fromMemorySegment(HALF, w, from0 + from, LE)
+                        .convertShape(VectorOperators.S2I, I, 0);
+                IntVector high0 = (IntVector) ShortVector.fromMemorySegment(HALF, w, from0 + from + VECTOR / 2, LE)
+                        .convertShape(VectorOperators.S2I, I, 0);
+                low0.lanewise(VectorOperators.LSHL, 16).intoMemorySegment(panels, to0 + to, LE);
+                high0.lanewise(VectorOperators.LSHL, 16).intoMemorySegment(panels, to0 + to + VECTOR, LE);
+                IntVector low1 = (IntVector) ShortVector.fromMemorySegment(HALF, w, from1 + from, LE)
+                        .convertShape(VectorOperators.S2I, I, 0);
+                IntVector high1 = (IntVector) ShortVector.fromMemorySegment(HALF, w, from1 + from + VECTOR / 2, LE)
+                        .convertShape(VectorOperators.S2I, I, 0);
+                low1.lanewise(VectorOperators.LSHL, 16).intoMemorySegment(panels, to1 + to, LE);
+                high1.lanewise(VectorOperators.LSHL, 16).intoMemorySegment(panels, to1 + to + VECTOR, LE);
+                IntVector low2 = (IntVector) ShortVector.fromMemorySegment(HALF, w, from2 + from, LE)
+                        .convertShape(VectorOperators.S2I, I, 0);
+                IntVector high2 = (IntVector) ShortVector.fromMemorySegment(HALF, w, from2 + from + VECTOR / 2, LE)
+                        .convertShape(VectorOperators.S2I, I, 0);
+                low2.lanewise(VectorOperators.LSHL, 16).intoMemorySegment(panels, to2 + to, LE);
+                high2.lanewise(VectorOperators.LSHL, 16).intoMemorySegment(panels, to2 + to + VECTOR, LE);
+                IntVector low3 = (IntVector) ShortVector.fromMemorySegment(HALF, w, from3 + from, LE)
+                        .convertShape(VectorOperators.S2I, I, 0);
+                IntVector high3 = (IntVector) ShortVector.fromMemorySegment(HALF, w, from3 + from + VECTOR / 2, LE)
+                        .convertShape(VectorOperators.S2I, I, 0);
+                low3.lanewise(VectorOperators.LSHL, 16).intoMemorySegment(panels, to3 + to, LE);
+                high3.lanewise(VectorOperators.LSHL, 16).intoMemorySegment(panels, to3 + to + VECTOR, LE);
+                IntVector low4 = (IntVector) ShortVector.fromMemorySegment(HALF, w, from4 + from, LE)
+                        .convertShape(VectorOperators.S2I, I, 0);
+                IntVector high4 = (IntVector) ShortVector.fromMemorySegment(HALF, w, from4 + from + VECTOR / 2, LE)
+                        .convertShape(VectorOperators.S2I, I, 0);
+                low4.lanewise(VectorOperators.LSHL, 16).intoMemorySegment(panels, to4 + to, LE);
+                high4.lanewise(VectorOperators.LSHL, 16).intoMemorySegment(panels, to4 + to + VECTOR, LE);
+                IntVector low5 = (IntVector) ShortVector.fromMemorySegment(HALF, w, from5 + from, LE)
+                        .convertShape(VectorOperators.S2I, I, 0);
+                IntVector high5 = (IntVector) ShortVector.fromMemorySegment(HALF, w, from5 + from + VECTOR / 2, LE)
+                        .convertShape(VectorOperators.S2I, I, 0);
+                low5.lanewise(VectorOperators.LSHL, 16).intoMemorySegment(panels, to5 + to, LE);
+                high5.lanewise(VectorOperators.LSHL, 16).intoMemorySegment(panels, to5 + to + VECTOR, LE);
+                IntVector low6 = (IntVector) ShortVector.fromMemorySegment(HALF, w, from6 + from, LE)
+                        .convertShape(VectorOperators.S2I, I, 0);
+                IntVector high6 = (IntVector) ShortVector.fromMemorySegment(HALF, w, from6 + from + VECTOR / 2, LE)
+                        .convertShape(VectorOperators.S2I, I, 0);
+                low6.lanewise(VectorOperators.LSHL, 16).intoMemorySegment(panels, to6 + to, LE);
+                high6.lanewise(VectorOperators.LSHL, 16).intoMemorySegment(panels, to6 + to + VECTOR, LE);
+                IntVector low7 = (IntVector) ShortVector.fromMemorySegment(HALF, w, from7 + from, LE)
+                        .convertShape(VectorOperators.S2I, I, 0);
+                IntVector high7 = (IntVector) ShortVector.fromMemorySegment(HALF, w, from7 + from + VECTOR / 2, LE)
+                        .convertShape(VectorOperators.S2I, I, 0);
+                low7.lanewise(VectorOperators.LSHL, 16).intoMemorySegment(panels, to7 + to, LE);
+                high7.lanewise(VectorOperators.LSHL, 16).intoMemorySegment(panels, to7 + to + VECTOR, LE);
+            }
+        }
+    }
+
+    /** Sign, exponent and fraction move to their places in an f32; the exponent is then 112 too small. */
+    private static void halves(
+            MemorySegment w, long wAt, long rowBytes, int depth, int panelCount, MemorySegment panels, long panelsAt) {
+        for (int k = 0; k < depth; k += 4) {
+            // Past the end, the last row again, to the same place.
+            int k1 = Math.min(k + 1, depth - 1);
+            int k2 = Math.min(k + 2, depth - 1);
+            int k3 = Math.min(k + 3, depth - 1);
+            long from0 = wAt + k * rowBytes;
+            long to0 = panelsAt + 2 * VECTOR * k;
+            long from1 = wAt + k1 * rowBytes;
+            long to1 = panelsAt + 2 * VECTOR * k1;
+            long from2 = wAt + k2 * rowBytes;
+            long to2 = panelsAt + 2 * VECTOR * k2;
+            long from3 = wAt + k3 * rowBytes;
+            long to3 = panelsAt + 2 * VECTOR * k3;
+            for (int p = 0; p < panelCount; p++) {
+                long from = 2L * WIDTH * p;
+                long to = 2 * VECTOR * depth * p;
+                IntVector low0 = (IntVector) ShortVector.fromMemorySegment(HALF, w, from0 + from, LE)
+                        .convertShape(VectorOperators.S2I, I, 0);
+                IntVector high0 = (IntVector) ShortVector.fromMemorySegment(HALF, w, from0 + from + VECTOR / 2, LE)
+                        .convertShape(VectorOperators.S2I, I, 0);
+                low0.lanewise(VectorOperators.LSHL, 13)
+                        .and(0x8fffe000)
+                        .reinterpretAsFloats()
+                        .mul(0x1p112f)
+                        .intoMemorySegment(panels, to0 + to, LE);
+                high0.lanewise(VectorOperators.LSHL, 13)
+                        .and(0x8fffe000)
+                        .reinterpretAsFloats()
+                        .mul(0x1p112f)
+                        .intoMemorySegment(panels, to0 + to + VECTOR, LE);
+                IntVector low1 = (IntVector) ShortVector.fromMemorySegment(HALF, w, from1 + from, LE)
+                        .convertShape(VectorOperators.S2I, I, 0);
+                IntVector high1 = (IntVector) ShortVector.fromMemorySegment(HALF, w, from1 + from + VECTOR / 2, LE)
+                        .convertShape(VectorOperators.S2I, I, 0);
+                low1.lanewise(VectorOperators.LSHL, 13)
+                        .and(0x8fffe000)
+                        .reinterpretAsFloats()
+                        .mul(0x1p112f)
+                        .intoMemorySegment(panels, to1 + to, LE);
+                high1.lanewise(VectorOperators.LSHL, 13)
+                        .and(0x8fffe000)
+                        .reinterpretAsFloats()
+                        .mul(0x1p112f)
+                        .intoMemorySegment(panels, to1 + to + VECTOR, LE);
+                IntVector low2 = (IntVector) ShortVector.fromMemorySegment(HALF, w, from2 + from, LE)
+                        .convertShape(VectorOperators.S2I, I, 0);
+                IntVector high2 = (IntVector) ShortVector.fromMemorySegment(HALF, w, from2 + from + VECTOR / 2, LE)
+                        .convertShape(VectorOperators.S2I, I, 0);
+                low2.lanewise(VectorOperators.LSHL, 13)
+                        .and(0x8fffe000)
+                        .reinterpretAsFloats()
+                        .mul(0x1p112f)
+                        .intoMemorySegment(panels, to2 + to, LE);
+                high2.lanewise(VectorOperators.LSHL, 13)
+                        .and(0x8fffe000)
+                        .reinterpretAsFloats()
+                        .mul(0x1p112f)
+                        .intoMemorySegment(panels, to2 + to + VECTOR, LE);
+                IntVector low3 = (IntVector) ShortVector.fromMemorySegment(HALF, w, from3 + from, LE)
+                        .convertShape(VectorOperators.S2I, I, 0);
+                IntVector high3 = (IntVector) ShortVector.fromMemorySegment(HALF, w, from3 + from + VECTOR / 2, LE)
+                        .convertShape(VectorOperators.S2I, I, 0);
+                low3.lanewise(VectorOperators.LSHL, 13)
+                        .and(0x8fffe000)
+                        .reinterpretAsFloats()
+                        .mul(0x1p112f)
+                        .intoMemorySegment(panels, to3 + to, LE);
+                high3.lanewise(VectorOperators.LSHL, 13)
+                        .and(0x8fffe000)
+                        .reinterpretAsFloats()
+                        .mul(0x1p112f)
+                        .intoMemorySegment(panels, to3 + to + VECTOR, LE);
+            }
+        }
+    }
+
+    private static void bytes(
+            MemorySegment w, long wAt, long rowBytes, int depth, int panelCount, MemorySegment panels, long panelsAt) {
+        for (int k = 0; k < depth; k += 4) {
+            // Past the end, the last row again, to the same place.
+            int k1 = Math.min(k + 1, depth - 1);
+            int k2 = Math.min(k + 2, depth - 1);
+            int k3 = Math.min(k + 3, depth - 1);
+            long from0 = wAt + k * rowBytes;
+            long to0 = panelsAt + 2 * VECTOR * k;
+            long from1 = wAt + k1 * rowBytes;
+            long to1 = panelsAt + 2 * VECTOR * k1;
+            long from2 = wAt + k2 * rowBytes;
+            long to2 = panelsAt + 2 * VECTOR * k2;
+            long from3 = wAt + k3 * rowBytes;
+            long to3 = panelsAt + 2 * VECTOR * k3;
+            for (int p = 0; p < panelCount; p++) {
+                long from = 1L * WIDTH * p;
+                long to = 2 * VECTOR * depth * p;
+                ByteVector bytes0 = ByteVector.fromMemorySegment(QUARTER, w, from0 + from, LE);
+                FloatVector low0 = (FloatVector) bytes0.convertShape(VectorOperators.B2F, F, 0);
+                FloatVector high0 = COUNT == 4
+                        ? (FloatVector) bytes0.convertShape(VectorOperators.B2F, F, 1)
+                        : (FloatVector) ByteVector.fromMemorySegment(QUARTER, w, from0 + from + COUNT, LE)
+                                .convertShape(VectorOperators.B2F, F, 0);
+                low0.intoMemorySegment(panels, to0 + to, LE);
+                high0.intoMemorySegment(panels, to0 + to + VECTOR, LE);
+                ByteVector bytes1 = ByteVector.fromMemorySegment(QUARTER, w, from1 + from, LE);
+                FloatVector low1 = (FloatVector) bytes1.convertShape(VectorOperators.B2F, F, 0);
+                FloatVector high1 = COUNT == 4
+                        ? (FloatVector) bytes1.convertShape(VectorOperators.B2F, F, 1)
+                        : (FloatVector) ByteVector.fromMemorySegment(QUARTER, w, from1 + from + COUNT, LE)
+                                .convertShape(VectorOperators.B2F, F, 0);
+                low1.intoMemorySegment(panels, to1 + to, LE);
+                high1.intoMemorySegment(panels, to1 + to + VECTOR, LE);
+                ByteVector bytes2 = ByteVector.fromMemorySegment(QUARTER, w, from2 + from, LE);
+                FloatVector low2 = (FloatVector) bytes2.convertShape(VectorOperators.B2F, F, 0);
+                FloatVector high2 = COUNT == 4
+                        ? (FloatVector) bytes2.convertShape(VectorOperators.B2F, F, 1)
+                        : (FloatVector) ByteVector.fromMemorySegment(QUARTER, w, from2 + from + COUNT, LE)
+                                .convertShape(VectorOperators.B2F, F, 0);
+                low2.intoMemorySegment(panels, to2 + to, LE);
+                high2.intoMemorySegment(panels, to2 + to + VECTOR, LE);
+                ByteVector bytes3 = ByteVector.fromMemorySegment(QUARTER, w, from3 + from, LE);
+                FloatVector low3 = (FloatVector) bytes3.convertShape(VectorOperators.B2F, F, 0);
+                FloatVector high3 = COUNT == 4
+                        ? (FloatVector) bytes3.convertShape(VectorOperators.B2F, F, 1)
+                        : (FloatVector) ByteVector.fromMemorySegment(QUARTER, w, from3 + from + COUNT, LE)
+                                .convertShape(VectorOperators.B2F, F, 0);
+                low3.intoMemorySegment(panels, to3 + to, LE);
+                high3.intoMemorySegment(panels, to3 + to + VECTOR, LE);
+            }
+        }
+    }
+
+    /** The last outputs, fewer than a panel: one by one, then zeros. */
+    private static void rest(
+            DType type,
+            MemorySegment w,
+            long wAt,
+            long rowBytes,
+            int depth,
+            int width,
+            MemorySegment panel,
+            long panelAt) {
+        for (int k = 0; k < depth; k++) {
+            long from = wAt + k * rowBytes;
+            long to = panelAt + 2 * VECTOR * k;
+            for (int o = 0; o < width; o++) {
+                float value =
+                        switch (type) {
+                            case F32 -> w.get(FLOAT, from + 4L * o);
+                            case BF16 -> Float.intBitsToFloat(w.get(SHORT, from + 2L * o) << 16);
+                            case F16 -> Float.float16ToFloat(w.get(SHORT, from + 2L * o));
+                            default -> w.get(BYTE, from + o);
+                        };
+                panel.set(FLOAT, to + 4L * o, value);
+            }
+            for (int o = width; o < WIDTH; o++) {
+                panel.set(FLOAT, to + 4L * o, 0f);
+            }
+        }
+    }
+}

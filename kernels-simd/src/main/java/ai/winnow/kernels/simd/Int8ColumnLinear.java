@@ -1,0 +1,286 @@
+package ai.winnow.kernels.simd;
+
+import static ai.winnow.kernels.simd.Lanes.BYTE;
+import static ai.winnow.kernels.simd.Lanes.COUNT;
+import static ai.winnow.kernels.simd.Lanes.F;
+import static ai.winnow.kernels.simd.Lanes.FLOAT;
+import static ai.winnow.kernels.simd.Lanes.LE;
+
+import java.lang.foreign.MemorySegment;
+import jdk.incubator.vector.ByteVector;
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorOperators;
+import jdk.incubator.vector.VectorShape;
+import jdk.incubator.vector.VectorSpecies;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * y[lo:hi] = bias[lo:hi] + scale[lo:hi] * sum over j of x[j] * W[j, lo:hi], W int8 stored [in][out], one f32 scale an output.
+ *
+ * <p>Each sum is one fma chain over the inputs in ascending order, so a full list gives the bits of the dense call; scale and bias follow as one fma.
+ * Traffic: the rows of the listed inputs once. Widening a vector of bytes while loading it beats shifting four apart from an int vector by 1.4.
+ */
+public final class Int8ColumnLinear {
+
+    /** Outputs of a slab, kept in L1 or L2 while all inputs pass over them. */
+    private static final int SLAB = 16384;
+
+    /** COUNT bytes, but 8 where there are only 4 lanes: there every load reads 4 bytes too many. */
+    private static final VectorSpecies<Byte> QUARTER =
+            VectorSpecies.of(byte.class, VectorShape.forBitSize(Math.max(64, 8 * COUNT)));
+
+    private Int8ColumnLinear() {}
+
+    /** All inputs. {@code bias} may be null; {@code rowBytes} is the distance between two inputs' rows. */
+    public static void dense(
+            MemorySegment w,
+            long wAt,
+            long rowBytes,
+            int inputs,
+            MemorySegment scales,
+            long scalesAt,
+            MemorySegment x,
+            long xAt,
+            @Nullable MemorySegment bias,
+            long biasAt,
+            MemorySegment y,
+            long yAt,
+            int lo,
+            int hi) {
+        run(w, wAt, rowBytes, null, 0, inputs, scales, scalesAt, x, xAt, bias, biasAt, y, yAt, lo, hi);
+    }
+
+    /** The inputs of the ascending int32 list {@code index[0..listed)}. */
+    public static void listed(
+            MemorySegment w,
+            long wAt,
+            long rowBytes,
+            MemorySegment index,
+            long indexAt,
+            int listed,
+            MemorySegment scales,
+            long scalesAt,
+            MemorySegment x,
+            long xAt,
+            @Nullable MemorySegment bias,
+            long biasAt,
+            MemorySegment y,
+            long yAt,
+            int lo,
+            int hi) {
+        run(w, wAt, rowBytes, index, indexAt, listed, scales, scalesAt, x, xAt, bias, biasAt, y, yAt, lo, hi);
+    }
+
+    private static void run(
+            MemorySegment w,
+            long wAt,
+            long rowBytes,
+            @Nullable MemorySegment index,
+            long indexAt,
+            int listed,
+            MemorySegment scales,
+            long scalesAt,
+            MemorySegment x,
+            long xAt,
+            @Nullable MemorySegment bias,
+            long biasAt,
+            MemorySegment y,
+            long yAt,
+            int lo,
+            int hi) {
+        int whole = Math.max(lo, lo + (hi - lo - (QUARTER.length() - COUNT)) / COUNT * COUNT);
+        ColumnOrder.start(null, 0, y, yAt, lo, hi);
+        for (int from = lo; from < whole; from += SLAB) {
+            long bytes = 1L * (Math.min(from + SLAB, whole) - from);
+            long ys = yAt + 4L * from;
+            long ws = wAt + 1L * from;
+            int p = 0;
+            for (; p + 8 <= listed; p += 8) {
+                long j0 = ColumnOrder.input(index, indexAt, p);
+                long j1 = ColumnOrder.input(index, indexAt, p + 1);
+                long j2 = ColumnOrder.input(index, indexAt, p + 2);
+                long j3 = ColumnOrder.input(index, indexAt, p + 3);
+                long j4 = ColumnOrder.input(index, indexAt, p + 4);
+                long j5 = ColumnOrder.input(index, indexAt, p + 5);
+                long j6 = ColumnOrder.input(index, indexAt, p + 6);
+                long j7 = ColumnOrder.input(index, indexAt, p + 7);
+                add8(
+                        w,
+                        ws + j0 * rowBytes,
+                        ws + j1 * rowBytes,
+                        ws + j2 * rowBytes,
+                        ws + j3 * rowBytes,
+                        ws + j4 * rowBytes,
+                        ws + j5 * rowBytes,
+                        ws + j6 * rowBytes,
+                        ws + j7 * rowBytes,
+                        x.get(FLOAT, xAt + 4 * j0),
+                        x.get(FLOAT, xAt + 4 * j1),
+                        x.get(FLOAT, xAt + 4 * j2),
+                        x.get(FLOAT, xAt + 4 * j3),
+                        x.get(FLOAT, xAt + 4 * j4),
+                        x.get(FLOAT, xAt + 4 * j5),
+                        x.get(FLOAT, xAt + 4 * j6),
+                        x.get(FLOAT, xAt + 4 * j7),
+                        y,
+                        ys,
+                        bytes);
+            }
+            for (; p + 4 <= listed; p += 4) {
+                long j0 = ColumnOrder.input(index, indexAt, p);
+                long j1 = ColumnOrder.input(index, indexAt, p + 1);
+                long j2 = ColumnOrder.input(index, indexAt, p + 2);
+                long j3 = ColumnOrder.input(index, indexAt, p + 3);
+                add4(
+                        w,
+                        ws + j0 * rowBytes,
+                        ws + j1 * rowBytes,
+                        ws + j2 * rowBytes,
+                        ws + j3 * rowBytes,
+                        x.get(FLOAT, xAt + 4 * j0),
+                        x.get(FLOAT, xAt + 4 * j1),
+                        x.get(FLOAT, xAt + 4 * j2),
+                        x.get(FLOAT, xAt + 4 * j3),
+                        y,
+                        ys,
+                        bytes);
+            }
+            for (; p < listed; p++) {
+                long j0 = ColumnOrder.input(index, indexAt, p);
+                add1(w, ws + j0 * rowBytes, x.get(FLOAT, xAt + 4 * j0), y, ys, bytes);
+            }
+        }
+        if (whole < hi) {
+            tail(w, wAt + whole, rowBytes, index, indexAt, listed, x, xAt, y, yAt + 4L * whole, hi - whole);
+        }
+        ColumnOrder.scale(scales, scalesAt, bias, biasAt, y, yAt, lo, hi);
+    }
+
+    private static void add8(
+            MemorySegment w,
+            long w0,
+            long w1,
+            long w2,
+            long w3,
+            long w4,
+            long w5,
+            long w6,
+            long w7,
+            float x0,
+            float x1,
+            float x2,
+            float x3,
+            float x4,
+            float x5,
+            float x6,
+            float x7,
+            MemorySegment y,
+            long to,
+            long bytes) {
+        FloatVector b0 = FloatVector.broadcast(F, x0);
+        FloatVector b1 = FloatVector.broadcast(F, x1);
+        FloatVector b2 = FloatVector.broadcast(F, x2);
+        FloatVector b3 = FloatVector.broadcast(F, x3);
+        FloatVector b4 = FloatVector.broadcast(F, x4);
+        FloatVector b5 = FloatVector.broadcast(F, x5);
+        FloatVector b6 = FloatVector.broadcast(F, x6);
+        FloatVector b7 = FloatVector.broadcast(F, x7);
+        for (long o = 0; o < bytes; o += COUNT) {
+            FloatVector s0 = FloatVector.fromMemorySegment(F, y, to + o * 4, LE);
+            s0 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, w, w0 + o, LE)
+                            .convertShape(VectorOperators.B2F, F, 0))
+                    .fma(b0, s0);
+            s0 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, w, w1 + o, LE)
+                            .convertShape(VectorOperators.B2F, F, 0))
+                    .fma(b1, s0);
+            s0 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, w, w2 + o, LE)
+                            .convertShape(VectorOperators.B2F, F, 0))
+                    .fma(b2, s0);
+            s0 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, w, w3 + o, LE)
+                            .convertShape(VectorOperators.B2F, F, 0))
+                    .fma(b3, s0);
+            s0 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, w, w4 + o, LE)
+                            .convertShape(VectorOperators.B2F, F, 0))
+                    .fma(b4, s0);
+            s0 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, w, w5 + o, LE)
+                            .convertShape(VectorOperators.B2F, F, 0))
+                    .fma(b5, s0);
+            s0 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, w, w6 + o, LE)
+                            .convertShape(VectorOperators.B2F, F, 0))
+                    .fma(b6, s0);
+            s0 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, w, w7 + o, LE)
+                            .convertShape(VectorOperators.B2F, F, 0))
+                    .fma(b7, s0);
+            s0.intoMemorySegment(y, to + o * 4, LE);
+        }
+    }
+
+    private static void add4(
+            MemorySegment w,
+            long w0,
+            long w1,
+            long w2,
+            long w3,
+            float x0,
+            float x1,
+            float x2,
+            float x3,
+            MemorySegment y,
+            long to,
+            long bytes) {
+        FloatVector b0 = FloatVector.broadcast(F, x0);
+        FloatVector b1 = FloatVector.broadcast(F, x1);
+        FloatVector b2 = FloatVector.broadcast(F, x2);
+        FloatVector b3 = FloatVector.broadcast(F, x3);
+        for (long o = 0; o < bytes; o += COUNT) {
+            FloatVector s0 = FloatVector.fromMemorySegment(F, y, to + o * 4, LE);
+            s0 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, w, w0 + o, LE)
+                            .convertShape(VectorOperators.B2F, F, 0))
+                    .fma(b0, s0);
+            s0 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, w, w1 + o, LE)
+                            .convertShape(VectorOperators.B2F, F, 0))
+                    .fma(b1, s0);
+            s0 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, w, w2 + o, LE)
+                            .convertShape(VectorOperators.B2F, F, 0))
+                    .fma(b2, s0);
+            s0 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, w, w3 + o, LE)
+                            .convertShape(VectorOperators.B2F, F, 0))
+                    .fma(b3, s0);
+            s0.intoMemorySegment(y, to + o * 4, LE);
+        }
+    }
+
+    private static void add1(MemorySegment w, long w0, float x0, MemorySegment y, long to, long bytes) {
+        FloatVector b0 = FloatVector.broadcast(F, x0);
+        for (long o = 0; o < bytes; o += COUNT) {
+            FloatVector s0 = FloatVector.fromMemorySegment(F, y, to + o * 4, LE);
+            s0 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, w, w0 + o, LE)
+                            .convertShape(VectorOperators.B2F, F, 0))
+                    .fma(b0, s0);
+            s0.intoMemorySegment(y, to + o * 4, LE);
+        }
+    }
+
+    /** The last outputs, fewer than a group: the same chains in scalar code. */
+    private static void tail(
+            MemorySegment w,
+            long wAt,
+            long rowBytes,
+            @Nullable MemorySegment index,
+            long indexAt,
+            int listed,
+            MemorySegment x,
+            long xAt,
+            MemorySegment y,
+            long yAt,
+            int count) {
+        for (int p = 0; p < listed; p++) {
+            long j = ColumnOrder.input(index, indexAt, p);
+            long row = wAt + j * rowBytes;
+            float xj = x.get(FLOAT, xAt + 4 * j);
+            for (int o = 0; o < count; o++) {
+                y.set(FLOAT, yAt + 4L * o, Math.fma(w.get(BYTE, row + o), xj, y.get(FLOAT, yAt + 4L * o)));
+            }
+        }
+    }
+}

@@ -1,0 +1,427 @@
+package ai.winnow.kernels.simd;
+
+import static ai.winnow.kernels.simd.Lanes.COUNT;
+import static ai.winnow.kernels.simd.Lanes.F;
+import static ai.winnow.kernels.simd.Lanes.FLOAT;
+import static ai.winnow.kernels.simd.Lanes.INT;
+import static ai.winnow.kernels.simd.Lanes.LE;
+
+import java.lang.foreign.MemorySegment;
+import jdk.incubator.vector.ByteVector;
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorOperators;
+import jdk.incubator.vector.VectorShape;
+import jdk.incubator.vector.VectorSpecies;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * y[o] = bias[o] + scale[o] * sum over k of x[k] * W[o, k], W int8 stored [out][in], one f32 scale a row.
+ *
+ * <p>A lane is one fma chain over its inputs in ascending order; the lanes are added by a fixed halving tree. A row's bits do not depend on its neighbours,
+ * so masked rows equal dense rows. Traffic: the computed rows once; x stays in L1.
+ */
+public final class Int8RowLinear {
+
+    /** Eight vectors of sums. */
+    public static final int SCRATCH_BYTES = 32 * COUNT;
+
+    /** COUNT bytes, but 8 where there are only 4 lanes: there every load reads 4 bytes too many. */
+    private static final VectorSpecies<Byte> QUARTER =
+            VectorSpecies.of(byte.class, VectorShape.forBitSize(Math.max(64, 8 * COUNT)));
+
+    private Int8RowLinear() {}
+
+    /** Rows lo..hi. {@code bias} may be null; scratch is the thread's own and has {@link #SCRATCH_BYTES}. */
+    public static void dense(
+            MemorySegment w,
+            long wAt,
+            long rowBytes,
+            int inputs,
+            MemorySegment scales,
+            long scalesAt,
+            MemorySegment x,
+            long xAt,
+            @Nullable MemorySegment bias,
+            long biasAt,
+            MemorySegment y,
+            long yAt,
+            int lo,
+            int hi,
+            MemorySegment scratch,
+            long scratchAt) {
+        for (int o = lo; o < hi; o += 8) {
+            int last = hi - 1;
+            eight(
+                    w,
+                    wAt,
+                    rowBytes,
+                    inputs,
+                    x,
+                    xAt,
+                    scales,
+                    scalesAt,
+                    bias,
+                    biasAt,
+                    y,
+                    yAt,
+                    scratch,
+                    scratchAt,
+                    o,
+                    Math.min(o + 1, last),
+                    Math.min(o + 2, last),
+                    Math.min(o + 3, last),
+                    Math.min(o + 4, last),
+                    Math.min(o + 5, last),
+                    Math.min(o + 6, last),
+                    Math.min(o + 7, last));
+        }
+    }
+
+    /** Those of rows lo..hi that are in the ascending int32 list {@code rows[0..listed)}; the other outputs of lo..hi become zero. */
+    public static void masked(
+            MemorySegment w,
+            long wAt,
+            long rowBytes,
+            int inputs,
+            MemorySegment scales,
+            long scalesAt,
+            MemorySegment rows,
+            long rowsAt,
+            int listed,
+            MemorySegment x,
+            long xAt,
+            @Nullable MemorySegment bias,
+            long biasAt,
+            MemorySegment y,
+            long yAt,
+            int lo,
+            int hi,
+            MemorySegment scratch,
+            long scratchAt) {
+        Lanes.zero(y, yAt + 4L * lo, hi - lo);
+        int end = RowOrder.firstAtLeast(rows, rowsAt, listed, hi);
+        for (int p = RowOrder.firstAtLeast(rows, rowsAt, listed, lo); p < end; p += 8) {
+            int last = end - 1;
+            eight(
+                    w,
+                    wAt,
+                    rowBytes,
+                    inputs,
+                    x,
+                    xAt,
+                    scales,
+                    scalesAt,
+                    bias,
+                    biasAt,
+                    y,
+                    yAt,
+                    scratch,
+                    scratchAt,
+                    rows.get(INT, rowsAt + 4L * p),
+                    rows.get(INT, rowsAt + 4L * Math.min(p + 1, last)),
+                    rows.get(INT, rowsAt + 4L * Math.min(p + 2, last)),
+                    rows.get(INT, rowsAt + 4L * Math.min(p + 3, last)),
+                    rows.get(INT, rowsAt + 4L * Math.min(p + 4, last)),
+                    rows.get(INT, rowsAt + 4L * Math.min(p + 5, last)),
+                    rows.get(INT, rowsAt + 4L * Math.min(p + 6, last)),
+                    rows.get(INT, rowsAt + 4L * Math.min(p + 7, last)));
+        }
+    }
+
+    /** Eight rows at once; fewer are filled up by naming a row again. */
+    private static void eight(
+            MemorySegment w,
+            long wAt,
+            long rowBytes,
+            int inputs,
+            MemorySegment x,
+            long xAt,
+            MemorySegment scales,
+            long scalesAt,
+            @Nullable MemorySegment bias,
+            long biasAt,
+            MemorySegment y,
+            long yAt,
+            MemorySegment scratch,
+            long scratchAt,
+            int o0,
+            int o1,
+            int o2,
+            int o3,
+            int o4,
+            int o5,
+            int o6,
+            int o7) {
+        int whole = (inputs - (QUARTER.length() - COUNT)) / (2 * COUNT) * (2 * COUNT);
+        lanes(
+                w,
+                wAt + o0 * rowBytes,
+                wAt + o1 * rowBytes,
+                wAt + o2 * rowBytes,
+                wAt + o3 * rowBytes,
+                wAt + o4 * rowBytes,
+                wAt + o5 * rowBytes,
+                wAt + o6 * rowBytes,
+                wAt + o7 * rowBytes,
+                x,
+                xAt,
+                whole,
+                scratch,
+                scratchAt);
+        row(
+                w,
+                wAt + o0 * rowBytes,
+                whole,
+                inputs,
+                x,
+                xAt,
+                scratch,
+                scratchAt + 0L * COUNT,
+                o0,
+                scales,
+                scalesAt,
+                bias,
+                biasAt,
+                y,
+                yAt);
+        row(
+                w,
+                wAt + o1 * rowBytes,
+                whole,
+                inputs,
+                x,
+                xAt,
+                scratch,
+                scratchAt + 4L * COUNT,
+                o1,
+                scales,
+                scalesAt,
+                bias,
+                biasAt,
+                y,
+                yAt);
+        row(
+                w,
+                wAt + o2 * rowBytes,
+                whole,
+                inputs,
+                x,
+                xAt,
+                scratch,
+                scratchAt + 8L * COUNT,
+                o2,
+                scales,
+                scalesAt,
+                bias,
+                biasAt,
+                y,
+                yAt);
+        row(
+                w,
+                wAt + o3 * rowBytes,
+                whole,
+                inputs,
+                x,
+                xAt,
+                scratch,
+                scratchAt + 12L * COUNT,
+                o3,
+                scales,
+                scalesAt,
+                bias,
+                biasAt,
+                y,
+                yAt);
+        row(
+                w,
+                wAt + o4 * rowBytes,
+                whole,
+                inputs,
+                x,
+                xAt,
+                scratch,
+                scratchAt + 16L * COUNT,
+                o4,
+                scales,
+                scalesAt,
+                bias,
+                biasAt,
+                y,
+                yAt);
+        row(
+                w,
+                wAt + o5 * rowBytes,
+                whole,
+                inputs,
+                x,
+                xAt,
+                scratch,
+                scratchAt + 20L * COUNT,
+                o5,
+                scales,
+                scalesAt,
+                bias,
+                biasAt,
+                y,
+                yAt);
+        row(
+                w,
+                wAt + o6 * rowBytes,
+                whole,
+                inputs,
+                x,
+                xAt,
+                scratch,
+                scratchAt + 24L * COUNT,
+                o6,
+                scales,
+                scalesAt,
+                bias,
+                biasAt,
+                y,
+                yAt);
+        row(
+                w,
+                wAt + o7 * rowBytes,
+                whole,
+                inputs,
+                x,
+                xAt,
+                scratch,
+                scratchAt + 28L * COUNT,
+                o7,
+                scales,
+                scalesAt,
+                bias,
+                biasAt,
+                y,
+                yAt);
+    }
+
+    /** The whole steps of eight rows, one vector of sums each to {@code scratch}. C1 gives up on a body that also holds the tails. */
+    private static void lanes(
+            MemorySegment w,
+            long w0,
+            long w1,
+            long w2,
+            long w3,
+            long w4,
+            long w5,
+            long w6,
+            long w7,
+            MemorySegment x,
+            long xAt,
+            int whole,
+            MemorySegment scratch,
+            long scratchAt) {
+        FloatVector s0 = FloatVector.zero(F);
+        FloatVector s1 = s0;
+        FloatVector s2 = s0;
+        FloatVector s3 = s0;
+        FloatVector s4 = s0;
+        FloatVector s5 = s0;
+        FloatVector s6 = s0;
+        FloatVector s7 = s0;
+        for (int k = 0; k < whole; k += 2 * COUNT) {
+            FloatVector x0 = FloatVector.fromMemorySegment(F, x, xAt + 4L * k, LE);
+            FloatVector x1 = FloatVector.fromMemorySegment(F, x, xAt + 4L * (k + COUNT), LE);
+            s0 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, w, w0 + k, LE)
+                            .convertShape(VectorOperators.B2F, F, 0))
+                    .fma(x0, s0);
+            s0 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, w, w0 + k + COUNT, LE)
+                            .convertShape(VectorOperators.B2F, F, 0))
+                    .fma(x1, s0);
+            s1 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, w, w1 + k, LE)
+                            .convertShape(VectorOperators.B2F, F, 0))
+                    .fma(x0, s1);
+            s1 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, w, w1 + k + COUNT, LE)
+                            .convertShape(VectorOperators.B2F, F, 0))
+                    .fma(x1, s1);
+            s2 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, w, w2 + k, LE)
+                            .convertShape(VectorOperators.B2F, F, 0))
+                    .fma(x0, s2);
+            s2 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, w, w2 + k + COUNT, LE)
+                            .convertShape(VectorOperators.B2F, F, 0))
+                    .fma(x1, s2);
+            s3 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, w, w3 + k, LE)
+                            .convertShape(VectorOperators.B2F, F, 0))
+                    .fma(x0, s3);
+            s3 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, w, w3 + k + COUNT, LE)
+                            .convertShape(VectorOperators.B2F, F, 0))
+                    .fma(x1, s3);
+            s4 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, w, w4 + k, LE)
+                            .convertShape(VectorOperators.B2F, F, 0))
+                    .fma(x0, s4);
+            s4 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, w, w4 + k + COUNT, LE)
+                            .convertShape(VectorOperators.B2F, F, 0))
+                    .fma(x1, s4);
+            s5 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, w, w5 + k, LE)
+                            .convertShape(VectorOperators.B2F, F, 0))
+                    .fma(x0, s5);
+            s5 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, w, w5 + k + COUNT, LE)
+                            .convertShape(VectorOperators.B2F, F, 0))
+                    .fma(x1, s5);
+            s6 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, w, w6 + k, LE)
+                            .convertShape(VectorOperators.B2F, F, 0))
+                    .fma(x0, s6);
+            s6 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, w, w6 + k + COUNT, LE)
+                            .convertShape(VectorOperators.B2F, F, 0))
+                    .fma(x1, s6);
+            s7 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, w, w7 + k, LE)
+                            .convertShape(VectorOperators.B2F, F, 0))
+                    .fma(x0, s7);
+            s7 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, w, w7 + k + COUNT, LE)
+                            .convertShape(VectorOperators.B2F, F, 0))
+                    .fma(x1, s7);
+        }
+        s0.intoMemorySegment(scratch, scratchAt + 0L * COUNT, LE);
+        s1.intoMemorySegment(scratch, scratchAt + 4L * COUNT, LE);
+        s2.intoMemorySegment(scratch, scratchAt + 8L * COUNT, LE);
+        s3.intoMemorySegment(scratch, scratchAt + 12L * COUNT, LE);
+        s4.intoMemorySegment(scratch, scratchAt + 16L * COUNT, LE);
+        s5.intoMemorySegment(scratch, scratchAt + 20L * COUNT, LE);
+        s6.intoMemorySegment(scratch, scratchAt + 24L * COUNT, LE);
+        s7.intoMemorySegment(scratch, scratchAt + 28L * COUNT, LE);
+    }
+
+    /** The tail of one row, its halving tree and its output. */
+    private static void row(
+            MemorySegment w,
+            long row,
+            int whole,
+            int inputs,
+            MemorySegment x,
+            long xAt,
+            MemorySegment scratch,
+            long scratchAt,
+            int o,
+            MemorySegment scales,
+            long scalesAt,
+            @Nullable MemorySegment bias,
+            long biasAt,
+            MemorySegment y,
+            long yAt) {
+        FloatVector sum = FloatVector.fromMemorySegment(F, scratch, scratchAt, LE);
+        for (int k = whole; k < inputs; k += COUNT) {
+            var bytes = QUARTER.indexInRange(k, inputs);
+            FloatVector x0 = FloatVector.fromMemorySegment(F, x, xAt + 4L * k, LE, F.indexInRange(k, inputs));
+            sum = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, w, row + k, LE, bytes)
+                            .convertShape(VectorOperators.B2F, F, 0))
+                    .fma(x0, sum);
+        }
+        if (COUNT > 8) {
+            sum = sum.add(sum.rearrange(Lanes.FOLD8));
+        }
+        if (COUNT > 4) {
+            sum = sum.add(sum.rearrange(Lanes.FOLD4));
+        }
+        sum = sum.add(sum.rearrange(Lanes.FOLD2));
+        sum = sum.add(sum.rearrange(Lanes.FOLD1));
+        float scale = scales.get(FLOAT, scalesAt + 4L * o);
+        float value = sum.lane(0);
+        y.set(
+                FLOAT,
+                yAt + 4L * o,
+                bias == null ? value * scale : Math.fma(value, scale, bias.get(FLOAT, biasAt + 4L * o)));
+    }
+}

@@ -1,0 +1,109 @@
+package ai.winnow.kernels.simd;
+
+import ai.winnow.kernel.Kernel;
+import ai.winnow.kernel.Workers;
+import ai.winnow.kernel.Workspace;
+import ai.winnow.tensor.Operands;
+import java.lang.foreign.MemorySegment;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * {@code x [rows, in] -> y [rows, out]} with a bias or without. The outputs are split among the threads. Several rows
+ * are multiplied together by {@link Gemm}; where that does not pay, each part of the weight is read once a row, from cache after the
+ * first.
+ *
+ * <p>Scratch: the prepared x of every row, then what each part needs; or the chains of one row.
+ */
+record LinearKernel(StoredWeight weight, boolean bias, int maxRows) implements Kernel, Workers.Task {
+
+    /** Weight bytes that stay in cache while several rows pass over them. */
+    private static final long CACHE_BYTES = 1 << 18;
+
+    @Override
+    public String name() {
+        return weight.name("Linear");
+    }
+
+    @Override
+    public long workspaceBytes() {
+        return Math.max(
+                maxRows * weight.preparedBytes() + Parts.scratch(weight.partBytes(maxRows), Parts.MOST),
+                weight.chainBytes());
+    }
+
+    @Override
+    public void run(Operands operands, Workspace workspace) {
+        int rows = operands.inRows(0);
+        if (rows == 0) {
+            return;
+        }
+        long prepared = weight.preparedBytes();
+        if (prepared > 0 && !weight.multiplies(rows)) {
+            for (int row = 0; row < rows; row++) {
+                weight.prepare(operands.in(0), 4L * weight.inputs() * row, workspace.scratch(), prepared * row);
+            }
+        }
+        int parts = Parts.ofWeight(workspace, weight.bytes() * rows, weight.outputs());
+        boolean chained = rows == 1 && weight.chains() > 1;
+        workspace.workers().run(this, operands, workspace, chained ? Math.min(parts, weight.chains()) : parts);
+        if (chained) {
+            weight.addChains(workspace.scratch(), 0, operands.out(0));
+        }
+    }
+
+    @Override
+    public void run(Operands operands, Workspace workspace, int part, int parts) {
+        int rows = operands.inRows(0);
+        if (rows == 1 && weight.chains() > 1) {
+            for (int chain = part; chain < weight.chains(); chain += parts) {
+                weight.denseChain(
+                        operands.in(1), operands.in(0), bias ? operands.in(2) : null, chain, workspace.scratch(), 0);
+            }
+            return;
+        }
+        int from = Parts.begin(weight.outputs(), Parts.GRAIN, part, parts);
+        int to = Parts.begin(weight.outputs(), Parts.GRAIN, part + 1, parts);
+        if (weight.multiplies(rows)) {
+            weight.product(
+                    operands.in(1),
+                    operands.in(0),
+                    rows,
+                    bias ? operands.in(2) : null,
+                    operands.out(0),
+                    from,
+                    to,
+                    workspace.scratch(),
+                    maxRows * weight.preparedBytes() + Parts.scratch(weight.partBytes(maxRows), part));
+            return;
+        }
+        int slab = rows == 1 ? Math.max(1, to - from) : slab();
+        long prepared = weight.preparedBytes();
+        long scratchAt = maxRows * prepared + Parts.scratch(weight.partBytes(maxRows), part);
+        MemorySegment x = prepared > 0 ? workspace.scratch() : operands.in(0);
+        long rowBytes = prepared > 0 ? prepared : 4L * weight.inputs();
+        @Nullable MemorySegment start = bias ? operands.in(2) : null;
+        for (int lo = from; lo < to; lo += slab) {
+            int hi = Math.min(lo + slab, to);
+            for (int row = 0; row < rows; row++) {
+                long yAt = 4L * weight.outputs() * row;
+                weight.dense(
+                        operands.in(1),
+                        x,
+                        rowBytes * row,
+                        start,
+                        operands.out(0),
+                        yAt,
+                        lo,
+                        hi,
+                        workspace.scratch(),
+                        scratchAt);
+            }
+        }
+    }
+
+    /** Outputs whose weights fit the cache. */
+    private int slab() {
+        long outputBytes = Math.max(1, weight.bytes() / weight.outputs());
+        return (int) Math.max(Parts.GRAIN, CACHE_BYTES / outputBytes / Parts.GRAIN * Parts.GRAIN);
+    }
+}

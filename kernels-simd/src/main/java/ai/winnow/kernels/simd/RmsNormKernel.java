@@ -1,0 +1,42 @@
+package ai.winnow.kernels.simd;
+
+import ai.winnow.ir.RmsNorm;
+import ai.winnow.kernel.Kernel;
+import ai.winnow.kernel.Workers;
+import ai.winnow.kernel.Workspace;
+import ai.winnow.tensor.Operands;
+
+/** Norm of each of {@code groups} runs of elements of {@code x [rows, groups * width]}. */
+record RmsNormKernel(RmsNorm op, int groups) implements Kernel, Workers.Task {
+
+    @Override
+    public String name() {
+        return "F32RmsNorm";
+    }
+
+    @Override
+    public void run(Operands operands, Workspace workspace) {
+        long elements = (long) operands.inRows(0) * groups * op.width();
+        workspace.workers().run(this, operands, workspace, Parts.count(workspace, elements, Parts.ELEMENTS));
+    }
+
+    @Override
+    public void run(Operands operands, Workspace workspace, int part, int parts) {
+        int rows = operands.inRows(0);
+        int to = Parts.begin(rows, 1, part + 1, parts);
+        for (int row = Parts.begin(rows, 1, part, parts); row < to; row++) {
+            for (int group = 0; group < groups; group++) {
+                long at = 4 * ((long) row * groups + group) * op.width();
+                Norms.rms(
+                        operands.in(0),
+                        at,
+                        operands.in(1),
+                        operands.out(0),
+                        at,
+                        op.width(),
+                        op.epsilon(),
+                        op.divisor());
+            }
+        }
+    }
+}

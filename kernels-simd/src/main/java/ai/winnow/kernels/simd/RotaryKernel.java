@@ -1,0 +1,49 @@
+package ai.winnow.kernels.simd;
+
+import ai.winnow.ir.Rotary;
+import ai.winnow.kernel.Kernel;
+import ai.winnow.kernel.Workers;
+import ai.winnow.kernel.Workspace;
+import ai.winnow.tensor.Operands;
+import java.lang.foreign.MemorySegment;
+
+/** Rotary position embedding of {@code x [rows, heads * headDim]}. */
+record RotaryKernel(Rotary op, int heads) implements Kernel, Workers.Task {
+
+    @Override
+    public String name() {
+        return "F32Rotary " + op.pairing();
+    }
+
+    @Override
+    public void run(Operands operands, Workspace workspace) {
+        long elements = (long) operands.inRows(0) * heads * op.headDim();
+        workspace.workers().run(this, operands, workspace, Parts.count(workspace, elements, Parts.ELEMENTS));
+    }
+
+    @Override
+    public void run(Operands operands, Workspace workspace, int part, int parts) {
+        MemorySegment x = operands.in(0);
+        MemorySegment cos = operands.in(1);
+        MemorySegment sin = operands.in(2);
+        MemorySegment y = operands.out(0);
+        int rows = operands.inRows(0);
+        int half = op.rotaryDim() / 2;
+        long rest = 4L * (op.headDim() - op.rotaryDim());
+        int to = Parts.begin(rows, 1, part + 1, parts);
+        for (int row = Parts.begin(rows, 1, part, parts); row < to; row++) {
+            long angleAt = 4L * half * operands.in(3).get(Lanes.INT, 4L * row);
+            for (int head = 0; head < heads; head++) {
+                long at = 4 * ((long) row * heads + head) * op.headDim();
+                switch (op.pairing()) {
+                    case HALF_SPLIT -> Rotations.halfSplit(x, at, cos, sin, angleAt, y, at, half);
+                    case INTERLEAVED -> Rotations.interleaved(x, at, cos, sin, angleAt, y, at, half);
+                }
+                if (rest > 0) {
+                    long behind = at + 4L * op.rotaryDim();
+                    MemorySegment.copy(x, behind, y, behind, rest);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,286 @@
+package ai.winnow.kernels.simd;
+
+import ai.winnow.tensor.DType;
+import ai.winnow.tensor.Layout;
+import ai.winnow.tensor.Tensor;
+import ai.winnow.tensor.TensorSpec;
+import java.lang.foreign.MemorySegment;
+import java.util.Locale;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * How the weight {@code [outputs, inputs]} of a linear layer lies in memory, and so which loop reads it.
+ *
+ * @param scalesAt where the scales of I8 rows begin
+ */
+record StoredWeight(DType type, Layout.Order order, int inputs, int outputs, long scalesAt) {
+
+    /** Rows from which on a row-major weight is turned and multiplied rather than read once a row. */
+    private static final int TURNED_ROWS = 8;
+
+    /**
+     * Rows of column-major weights that are shorter than this are not split among threads: a thread that reads less than 4 KB at a
+     * stretch gets 30 instead of 48 GB/s (bf16, 8192 -> 2048, two threads). Their inputs are split instead.
+     */
+    private static final long NARROW_BYTES = 8192;
+
+    private static final int CHAINS = 4;
+
+    static StoredWeight of(TensorSpec spec, Layout layout) {
+        Layout.Order order =
+                switch (layout) {
+                    case Layout.Dense dense -> dense.order();
+                    case Layout.ScaledRows scaled -> scaled.order();
+                };
+        return new StoredWeight(
+                spec.dtype(),
+                order,
+                Math.toIntExact(spec.shape().max(1)),
+                Math.toIntExact(spec.shape().max(0)),
+                Layout.ScaledRows.scalesOffset(spec));
+    }
+
+    /** {@code Bf16…, column-major} around {@code op}. */
+    String name(String op) {
+        String prefix = type == DType.I8
+                ? "Int8"
+                : type.name().charAt(0) + type.name().substring(1).toLowerCase(Locale.ROOT);
+        return prefix + op + (isColumnMajor() ? ", column-major" : ", row-major");
+    }
+
+    boolean isColumnMajor() {
+        return order == Layout.Order.COLUMN_MAJOR;
+    }
+
+    /** Bytes of one input's weights, or, row-major, of one output's. */
+    long rowBytes() {
+        return type.bytes(isColumnMajor() ? outputs : inputs);
+    }
+
+    /** Bytes of the whole weight. */
+    long bytes() {
+        return type.bytes((long) inputs * outputs);
+    }
+
+    /** Bytes that {@link #prepare} writes. */
+    long preparedBytes() {
+        if (isColumnMajor()) {
+            return 0;
+        }
+        return switch (type) {
+            case BF16 -> Tensor.align(Bf16RowLinear.preparedBytes(inputs));
+            case F16 -> Tensor.align(F16RowLinear.preparedBytes(inputs));
+            default -> 0;
+        };
+    }
+
+    /** Bytes of scratch for each part of a call with up to {@code rows} rows. */
+    long partBytes(int rows) {
+        return Math.max(isColumnMajor() ? 0 : F32RowLinear.SCRATCH_BYTES, multiplies(rows) ? Gemm.SCRATCH_BYTES : 0);
+    }
+
+    /**
+     * Whether {@code rows} rows are multiplied together by {@link #product}, or one by one. Together, the weight is widened once
+     * for all; row-major it must be turned as well, which pays only over some rows.
+     */
+    boolean multiplies(int rows) {
+        return rows >= (isColumnMajor() ? 2 : TURNED_ROWS);
+    }
+
+    /** Outputs {@code lo} to {@code hi} of all rows; {@code x} is not prepared. */
+    void product(
+            MemorySegment w,
+            MemorySegment x,
+            int rows,
+            @Nullable MemorySegment bias,
+            MemorySegment y,
+            int lo,
+            int hi,
+            MemorySegment scratch,
+            long scratchAt) {
+        MemorySegment scales = type == DType.I8 ? w : null;
+        Gemm.run(
+                type, order, x, 0, rows, inputs, w, 0, outputs, scales, scalesAt, bias, 0, y, 0, lo, hi, scratch,
+                scratchAt);
+    }
+
+    /** Once a row: the input in the order in which this weight meets it, if that is not its own. */
+    void prepare(MemorySegment x, long xAt, MemorySegment prepared, long preparedAt) {
+        if (!isColumnMajor()) {
+            switch (type) {
+                case BF16 -> Bf16RowLinear.prepare(x, xAt, inputs, prepared, preparedAt);
+                case F16 -> F16RowLinear.prepare(x, xAt, inputs, prepared, preparedAt);
+                default -> {}
+            }
+        }
+    }
+
+    /**
+     * How many sums make one output when a single row is multiplied: 1, or, for a narrow weight, one for each of some ranges of
+     * inputs, added in their order at the end. A function of the shape alone, so that neither the number of threads nor a
+     * selection of inputs changes a bit.
+     */
+    int chains() {
+        return isColumnMajor() && rowBytes() < NARROW_BYTES && inputs >= CHAINS * Parts.GRAIN ? CHAINS : 1;
+    }
+
+    /** The first input of a chain; it ends where the next begins. */
+    int chainBegin(int chain) {
+        return Parts.begin(inputs, Parts.GRAIN, chain, chains());
+    }
+
+    /** Bytes of scratch for the sums of all chains. */
+    long chainBytes() {
+        return chains() == 1 ? 0 : chains() * chainPitch();
+    }
+
+    /** How far apart the sums of the chains lie. */
+    long chainPitch() {
+        return Tensor.align(4L * outputs);
+    }
+
+    /** One chain of one row: all its inputs. The bias goes into the first. */
+    void denseChain(
+            MemorySegment w,
+            MemorySegment x,
+            @Nullable MemorySegment bias,
+            int chain,
+            MemorySegment sums,
+            long sumsAt) {
+        int from = chainBegin(chain);
+        int count = chainBegin(chain + 1) - from;
+        long rowBytes = rowBytes();
+        long wAt = from * rowBytes;
+        long xAt = 4L * from;
+        long at = sumsAt + chain * chainPitch();
+        MemorySegment start = chain == 0 ? bias : null;
+        switch (type) {
+            case F32 -> F32ColumnLinear.dense(w, wAt, rowBytes, count, x, xAt, start, 0, sums, at, 0, outputs);
+            case BF16 -> Bf16ColumnLinear.dense(w, wAt, rowBytes, count, x, xAt, start, 0, sums, at, 0, outputs);
+            case F16 -> F16ColumnLinear.dense(w, wAt, rowBytes, count, x, xAt, start, 0, sums, at, 0, outputs);
+            default ->
+                Int8ColumnLinear.dense(w, wAt, rowBytes, count, w, scalesAt, x, xAt, start, 0, sums, at, 0, outputs);
+        }
+    }
+
+    /** One chain of one row: those of its inputs that are in the ascending {@code list}. */
+    void listedChain(
+            MemorySegment w,
+            MemorySegment list,
+            long listAt,
+            int listed,
+            MemorySegment x,
+            @Nullable MemorySegment bias,
+            int chain,
+            MemorySegment sums,
+            long sumsAt) {
+        int from = Selection.below(list, listAt, listed, chainBegin(chain));
+        int to = Selection.below(list, listAt, listed, chainBegin(chain + 1));
+        long at = sumsAt + chain * chainPitch();
+        MemorySegment start = chain == 0 ? bias : null;
+        listed(w, list, listAt + 4L * from, to - from, x, 0, start, sums, at, 0, outputs);
+    }
+
+    /** Adds the sums of all chains in order. */
+    void addChains(MemorySegment sums, long sumsAt, MemorySegment y) {
+        Elementwise.add(sums, sumsAt, sums, sumsAt + chainPitch(), y, 0, outputs);
+        for (int chain = 2; chain < chains(); chain++) {
+            Elementwise.add(y, 0, sums, sumsAt + chain * chainPitch(), y, 0, outputs);
+        }
+    }
+
+    /** Outputs {@code lo} to {@code hi} of one row; {@code x} is prepared. */
+    void dense(
+            MemorySegment w,
+            MemorySegment x,
+            long xAt,
+            @Nullable MemorySegment bias,
+            MemorySegment y,
+            long yAt,
+            int lo,
+            int hi,
+            MemorySegment scratch,
+            long scratchAt) {
+        long rowBytes = rowBytes();
+        if (isColumnMajor()) {
+            switch (type) {
+                case F32 -> F32ColumnLinear.dense(w, 0, rowBytes, inputs, x, xAt, bias, 0, y, yAt, lo, hi);
+                case BF16 -> Bf16ColumnLinear.dense(w, 0, rowBytes, inputs, x, xAt, bias, 0, y, yAt, lo, hi);
+                case F16 -> F16ColumnLinear.dense(w, 0, rowBytes, inputs, x, xAt, bias, 0, y, yAt, lo, hi);
+                default -> Int8ColumnLinear.dense(w, 0, rowBytes, inputs, w, scalesAt, x, xAt, bias, 0, y, yAt, lo, hi);
+            }
+        } else {
+            switch (type) {
+                case F32 ->
+                    F32RowLinear.dense(w, 0, rowBytes, inputs, x, xAt, bias, 0, y, yAt, lo, hi, scratch, scratchAt);
+                case BF16 ->
+                    Bf16RowLinear.dense(w, 0, rowBytes, inputs, x, xAt, bias, 0, y, yAt, lo, hi, scratch, scratchAt);
+                case F16 ->
+                    F16RowLinear.dense(w, 0, rowBytes, inputs, x, xAt, bias, 0, y, yAt, lo, hi, scratch, scratchAt);
+                default ->
+                    Int8RowLinear.dense(
+                            w, 0, rowBytes, inputs, w, scalesAt, x, xAt, bias, 0, y, yAt, lo, hi, scratch, scratchAt);
+            }
+        }
+    }
+
+    /** Outputs {@code lo} to {@code hi} of one row, of the {@code listed} inputs in {@code list} only. Column-major. */
+    void listed(
+            MemorySegment w,
+            MemorySegment list,
+            long listAt,
+            int listed,
+            MemorySegment x,
+            long xAt,
+            @Nullable MemorySegment bias,
+            MemorySegment y,
+            long yAt,
+            int lo,
+            int hi) {
+        long rowBytes = rowBytes();
+        switch (type) {
+            case F32 -> F32ColumnLinear.listed(w, 0, rowBytes, list, listAt, listed, x, xAt, bias, 0, y, yAt, lo, hi);
+            case BF16 -> Bf16ColumnLinear.listed(w, 0, rowBytes, list, listAt, listed, x, xAt, bias, 0, y, yAt, lo, hi);
+            case F16 -> F16ColumnLinear.listed(w, 0, rowBytes, list, listAt, listed, x, xAt, bias, 0, y, yAt, lo, hi);
+            default ->
+                Int8ColumnLinear.listed(
+                        w, 0, rowBytes, list, listAt, listed, w, scalesAt, x, xAt, bias, 0, y, yAt, lo, hi);
+        }
+    }
+
+    /** Those outputs from {@code lo} to {@code hi} of one row that are in {@code list}; the others are zero. Row-major. */
+    void masked(
+            MemorySegment w,
+            MemorySegment list,
+            long listAt,
+            int listed,
+            MemorySegment x,
+            long xAt,
+            @Nullable MemorySegment bias,
+            MemorySegment y,
+            long yAt,
+            int lo,
+            int hi,
+            MemorySegment scratch,
+            long scratchAt) {
+        long rowBytes = rowBytes();
+        switch (type) {
+            case F32 ->
+                F32RowLinear.masked(
+                        w, 0, rowBytes, inputs, list, listAt, listed, x, xAt, bias, 0, y, yAt, lo, hi, scratch,
+                        scratchAt);
+            case BF16 ->
+                Bf16RowLinear.masked(
+                        w, 0, rowBytes, inputs, list, listAt, listed, x, xAt, bias, 0, y, yAt, lo, hi, scratch,
+                        scratchAt);
+            case F16 ->
+                F16RowLinear.masked(
+                        w, 0, rowBytes, inputs, list, listAt, listed, x, xAt, bias, 0, y, yAt, lo, hi, scratch,
+                        scratchAt);
+            default ->
+                Int8RowLinear.masked(
+                        w, 0, rowBytes, inputs, w, scalesAt, list, listAt, listed, x, xAt, bias, 0, y, yAt, lo, hi,
+                        scratch, scratchAt);
+        }
+    }
+}

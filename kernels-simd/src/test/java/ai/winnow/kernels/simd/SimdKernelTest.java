@@ -1,0 +1,26 @@
+package ai.winnow.kernels.simd;
+
+import ai.winnow.contract.KernelContract;
+import ai.winnow.contract.OpCase;
+import ai.winnow.kernel.KernelProvider;
+import java.util.function.Predicate;
+
+/** Every op of the catalogue, at every vector width the build runs tests with. */
+class SimdKernelTest extends KernelContract {
+
+    @Override
+    protected KernelProvider provider() {
+        return new SimdProvider();
+    }
+
+    @Override
+    protected Predicate<OpCase> refusals() {
+        return declared -> false;
+    }
+
+    /** One of the three runs judges allocation: the one in which a race between two compilers cannot decide. */
+    @Override
+    protected boolean assertNoAllocation() {
+        return Boolean.getBoolean("winnow.test.allocation");
+    }
+}
