@@ -1,0 +1,4 @@
+@NullMarked
+package ai.winnow.benchmarks;
+
+import org.jspecify.annotations.NullMarked;
