@@ -1,0 +1,4 @@
+@NullMarked
+package ai.winnow.examples;
+
+import org.jspecify.annotations.NullMarked;
