@@ -31,6 +31,7 @@ import java.util.function.Predicate;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.DynamicTest;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.TestFactory;
 import org.junit.jupiter.api.TestInstance;
 import org.junit.jupiter.api.function.Executable;
@@ -119,6 +120,8 @@ public abstract class KernelContract {
                 }));
     }
 
+    /** Tagged, because it wants a JVM in which nothing else has run and compilers do not race. */
+    @Tag("allocation")
     @TestFactory
     Stream<DynamicTest> nothingIsAllocatedAfterWarmUp() {
         return assertNoAllocation() ? onEveryLayout(this::requireNoAllocation) : Stream.empty();

@@ -80,8 +80,32 @@ public final class Bf16ColumnLinear {
             int hi) {
         int whole = lo + (hi - lo) / (2 * COUNT) * (2 * COUNT);
         ColumnOrder.startPaired(bias, biasAt, y, yAt, lo, whole, hi, 1f);
-        for (int from = lo; from < whole; from += SLAB) {
-            long bytes = 2L * (Math.min(from + SLAB, whole) - from);
+        slabs(w, wAt, rowBytes, index, indexAt, listed, x, xAt, y, yAt, lo, whole);
+        if (whole < hi) {
+            tail(w, wAt + 2L * whole, rowBytes, index, indexAt, listed, x, xAt, y, yAt + 4L * whole, hi - whole);
+        }
+        ColumnOrder.finishPaired(y, yAt, lo, whole, hi, 1f);
+    }
+
+    /**
+     * Whole vectors of outputs, lo..hi. On its own: C2 inlines what is small and not yet compiled, and gives up, allocating vectors for good, on a body that
+     * then holds start, sums, tail and finish (docs/decisions/0010).
+     */
+    private static void slabs(
+            MemorySegment w,
+            long wAt,
+            long rowBytes,
+            @Nullable MemorySegment index,
+            long indexAt,
+            int listed,
+            MemorySegment x,
+            long xAt,
+            MemorySegment y,
+            long yAt,
+            int lo,
+            int hi) {
+        for (int from = lo; from < hi; from += SLAB) {
+            long bytes = 2L * (Math.min(from + SLAB, hi) - from);
             long ys = yAt + 4L * from;
             long ws = wAt + 2L * from;
             int p = 0;
@@ -140,10 +164,6 @@ public final class Bf16ColumnLinear {
                 add1(w, ws + j0 * rowBytes, x.get(FLOAT, xAt + 4 * j0), y, ys, bytes);
             }
         }
-        if (whole < hi) {
-            tail(w, wAt + 2L * whole, rowBytes, index, indexAt, listed, x, xAt, y, yAt + 4L * whole, hi - whole);
-        }
-        ColumnOrder.finishPaired(y, yAt, lo, whole, hi, 1f);
     }
 
     private static void add8(
@@ -175,33 +195,34 @@ public final class Bf16ColumnLinear {
         FloatVector b5 = FloatVector.broadcast(F, x5);
         FloatVector b6 = FloatVector.broadcast(F, x6);
         FloatVector b7 = FloatVector.broadcast(F, x7);
+        IntVector upper = IntVector.broadcast(I, 0xffff0000);
         for (long o = 0; o < bytes; o += 4L * COUNT) {
             FloatVector s0 = FloatVector.fromMemorySegment(F, y, to + o * 2, LE);
             FloatVector s1 = FloatVector.fromMemorySegment(F, y, to + o * 2 + 4L * COUNT, LE);
             IntVector v0 = IntVector.fromMemorySegment(I, w, w0 + o, LE);
             s0 = v0.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(b0, s0);
-            s1 = v0.and(0xffff0000).reinterpretAsFloats().fma(b0, s1);
+            s1 = v0.and(upper).reinterpretAsFloats().fma(b0, s1);
             IntVector v1 = IntVector.fromMemorySegment(I, w, w1 + o, LE);
             s0 = v1.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(b1, s0);
-            s1 = v1.and(0xffff0000).reinterpretAsFloats().fma(b1, s1);
+            s1 = v1.and(upper).reinterpretAsFloats().fma(b1, s1);
             IntVector v2 = IntVector.fromMemorySegment(I, w, w2 + o, LE);
             s0 = v2.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(b2, s0);
-            s1 = v2.and(0xffff0000).reinterpretAsFloats().fma(b2, s1);
+            s1 = v2.and(upper).reinterpretAsFloats().fma(b2, s1);
             IntVector v3 = IntVector.fromMemorySegment(I, w, w3 + o, LE);
             s0 = v3.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(b3, s0);
-            s1 = v3.and(0xffff0000).reinterpretAsFloats().fma(b3, s1);
+            s1 = v3.and(upper).reinterpretAsFloats().fma(b3, s1);
             IntVector v4 = IntVector.fromMemorySegment(I, w, w4 + o, LE);
             s0 = v4.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(b4, s0);
-            s1 = v4.and(0xffff0000).reinterpretAsFloats().fma(b4, s1);
+            s1 = v4.and(upper).reinterpretAsFloats().fma(b4, s1);
             IntVector v5 = IntVector.fromMemorySegment(I, w, w5 + o, LE);
             s0 = v5.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(b5, s0);
-            s1 = v5.and(0xffff0000).reinterpretAsFloats().fma(b5, s1);
+            s1 = v5.and(upper).reinterpretAsFloats().fma(b5, s1);
             IntVector v6 = IntVector.fromMemorySegment(I, w, w6 + o, LE);
             s0 = v6.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(b6, s0);
-            s1 = v6.and(0xffff0000).reinterpretAsFloats().fma(b6, s1);
+            s1 = v6.and(upper).reinterpretAsFloats().fma(b6, s1);
             IntVector v7 = IntVector.fromMemorySegment(I, w, w7 + o, LE);
             s0 = v7.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(b7, s0);
-            s1 = v7.and(0xffff0000).reinterpretAsFloats().fma(b7, s1);
+            s1 = v7.and(upper).reinterpretAsFloats().fma(b7, s1);
             s0.intoMemorySegment(y, to + o * 2, LE);
             s1.intoMemorySegment(y, to + o * 2 + 4L * COUNT, LE);
         }
@@ -224,21 +245,22 @@ public final class Bf16ColumnLinear {
         FloatVector b1 = FloatVector.broadcast(F, x1);
         FloatVector b2 = FloatVector.broadcast(F, x2);
         FloatVector b3 = FloatVector.broadcast(F, x3);
+        IntVector upper = IntVector.broadcast(I, 0xffff0000);
         for (long o = 0; o < bytes; o += 4L * COUNT) {
             FloatVector s0 = FloatVector.fromMemorySegment(F, y, to + o * 2, LE);
             FloatVector s1 = FloatVector.fromMemorySegment(F, y, to + o * 2 + 4L * COUNT, LE);
             IntVector v0 = IntVector.fromMemorySegment(I, w, w0 + o, LE);
             s0 = v0.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(b0, s0);
-            s1 = v0.and(0xffff0000).reinterpretAsFloats().fma(b0, s1);
+            s1 = v0.and(upper).reinterpretAsFloats().fma(b0, s1);
             IntVector v1 = IntVector.fromMemorySegment(I, w, w1 + o, LE);
             s0 = v1.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(b1, s0);
-            s1 = v1.and(0xffff0000).reinterpretAsFloats().fma(b1, s1);
+            s1 = v1.and(upper).reinterpretAsFloats().fma(b1, s1);
             IntVector v2 = IntVector.fromMemorySegment(I, w, w2 + o, LE);
             s0 = v2.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(b2, s0);
-            s1 = v2.and(0xffff0000).reinterpretAsFloats().fma(b2, s1);
+            s1 = v2.and(upper).reinterpretAsFloats().fma(b2, s1);
             IntVector v3 = IntVector.fromMemorySegment(I, w, w3 + o, LE);
             s0 = v3.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(b3, s0);
-            s1 = v3.and(0xffff0000).reinterpretAsFloats().fma(b3, s1);
+            s1 = v3.and(upper).reinterpretAsFloats().fma(b3, s1);
             s0.intoMemorySegment(y, to + o * 2, LE);
             s1.intoMemorySegment(y, to + o * 2 + 4L * COUNT, LE);
         }
@@ -246,12 +268,13 @@ public final class Bf16ColumnLinear {
 
     private static void add1(MemorySegment w, long w0, float x0, MemorySegment y, long to, long bytes) {
         FloatVector b0 = FloatVector.broadcast(F, x0);
+        IntVector upper = IntVector.broadcast(I, 0xffff0000);
         for (long o = 0; o < bytes; o += 4L * COUNT) {
             FloatVector s0 = FloatVector.fromMemorySegment(F, y, to + o * 2, LE);
             FloatVector s1 = FloatVector.fromMemorySegment(F, y, to + o * 2 + 4L * COUNT, LE);
             IntVector v0 = IntVector.fromMemorySegment(I, w, w0 + o, LE);
             s0 = v0.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(b0, s0);
-            s1 = v0.and(0xffff0000).reinterpretAsFloats().fma(b0, s1);
+            s1 = v0.and(upper).reinterpretAsFloats().fma(b0, s1);
             s0.intoMemorySegment(y, to + o * 2, LE);
             s1.intoMemorySegment(y, to + o * 2 + 4L * COUNT, LE);
         }

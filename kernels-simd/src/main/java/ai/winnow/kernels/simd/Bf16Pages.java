@@ -86,6 +86,7 @@ final class Bf16Pages {
         FloatVector q1 = FloatVector.fromMemorySegment(F, q, qAt + AT1, LE);
         FloatVector q2 = FloatVector.fromMemorySegment(F, q, qAt + AT2, LE);
         FloatVector q3 = FloatVector.fromMemorySegment(F, q, qAt + AT3, LE);
+        IntVector upper = IntVector.broadcast(I, HIGH);
         for (int key = 0; key < count; key += 4) {
             long k0 = kAt + key * rowBytes;
             long k1 = k0 + rowBytes;
@@ -94,31 +95,31 @@ final class Bf16Pages {
             IntVector w00 = IntVector.fromMemorySegment(I, k, k0, LE);
             FloatVector s0 =
                     w00.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().mul(q0);
-            s0 = w00.and(HIGH).reinterpretAsFloats().fma(q1, s0);
+            s0 = w00.and(upper).reinterpretAsFloats().fma(q1, s0);
             IntVector w01 = IntVector.fromMemorySegment(I, k, k1, LE);
             FloatVector s1 =
                     w01.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().mul(q0);
-            s1 = w01.and(HIGH).reinterpretAsFloats().fma(q1, s1);
+            s1 = w01.and(upper).reinterpretAsFloats().fma(q1, s1);
             IntVector w02 = IntVector.fromMemorySegment(I, k, k2, LE);
             FloatVector s2 =
                     w02.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().mul(q0);
-            s2 = w02.and(HIGH).reinterpretAsFloats().fma(q1, s2);
+            s2 = w02.and(upper).reinterpretAsFloats().fma(q1, s2);
             IntVector w03 = IntVector.fromMemorySegment(I, k, k3, LE);
             FloatVector s3 =
                     w03.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().mul(q0);
-            s3 = w03.and(HIGH).reinterpretAsFloats().fma(q1, s3);
+            s3 = w03.and(upper).reinterpretAsFloats().fma(q1, s3);
             IntVector w10 = IntVector.fromMemorySegment(I, k, k0 + AT1, LE);
             s0 = w10.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(q2, s0);
-            s0 = w10.and(HIGH).reinterpretAsFloats().fma(q3, s0);
+            s0 = w10.and(upper).reinterpretAsFloats().fma(q3, s0);
             IntVector w11 = IntVector.fromMemorySegment(I, k, k1 + AT1, LE);
             s1 = w11.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(q2, s1);
-            s1 = w11.and(HIGH).reinterpretAsFloats().fma(q3, s1);
+            s1 = w11.and(upper).reinterpretAsFloats().fma(q3, s1);
             IntVector w12 = IntVector.fromMemorySegment(I, k, k2 + AT1, LE);
             s2 = w12.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(q2, s2);
-            s2 = w12.and(HIGH).reinterpretAsFloats().fma(q3, s2);
+            s2 = w12.and(upper).reinterpretAsFloats().fma(q3, s2);
             IntVector w13 = IntVector.fromMemorySegment(I, k, k3 + AT1, LE);
             s3 = w13.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(q2, s3);
-            s3 = w13.and(HIGH).reinterpretAsFloats().fma(q3, s3);
+            s3 = w13.and(upper).reinterpretAsFloats().fma(q3, s3);
             FloatVector low = s0.blend(s1, BIT0).add(s1.blend(s0, BIT0).rearrange(SWAP1));
             FloatVector high = s2.blend(s3, BIT0).add(s3.blend(s2, BIT0).rearrange(SWAP1));
             FloatVector sum = low.blend(high, BIT1).add(high.blend(low, BIT1).rearrange(SWAP2));
@@ -142,29 +143,30 @@ final class Bf16Pages {
         FloatVector q3 = FloatVector.fromMemorySegment(F, q, qAt + AT3, LE);
         FloatVector q4 = FloatVector.fromMemorySegment(F, q, qAt + AT4, LE);
         FloatVector q5 = FloatVector.fromMemorySegment(F, q, qAt + AT5, LE);
+        IntVector upper = IntVector.broadcast(I, HIGH);
         for (int key = 0; key < count; key += 2) {
             long k0 = kAt + key * rowBytes;
             long k1 = k0 + rowBytes;
             IntVector w00 = IntVector.fromMemorySegment(I, k, k0, LE);
             FloatVector s0 =
                     w00.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().mul(q0);
-            s0 = w00.and(HIGH).reinterpretAsFloats().fma(q1, s0);
+            s0 = w00.and(upper).reinterpretAsFloats().fma(q1, s0);
             IntVector w01 = IntVector.fromMemorySegment(I, k, k1, LE);
             FloatVector s1 =
                     w01.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().mul(q0);
-            s1 = w01.and(HIGH).reinterpretAsFloats().fma(q1, s1);
+            s1 = w01.and(upper).reinterpretAsFloats().fma(q1, s1);
             IntVector w10 = IntVector.fromMemorySegment(I, k, k0 + AT1, LE);
             s0 = w10.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(q2, s0);
-            s0 = w10.and(HIGH).reinterpretAsFloats().fma(q3, s0);
+            s0 = w10.and(upper).reinterpretAsFloats().fma(q3, s0);
             IntVector w11 = IntVector.fromMemorySegment(I, k, k1 + AT1, LE);
             s1 = w11.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(q2, s1);
-            s1 = w11.and(HIGH).reinterpretAsFloats().fma(q3, s1);
+            s1 = w11.and(upper).reinterpretAsFloats().fma(q3, s1);
             IntVector w20 = IntVector.fromMemorySegment(I, k, k0 + AT2, LE);
             s0 = w20.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(q4, s0);
-            s0 = w20.and(HIGH).reinterpretAsFloats().fma(q5, s0);
+            s0 = w20.and(upper).reinterpretAsFloats().fma(q5, s0);
             IntVector w21 = IntVector.fromMemorySegment(I, k, k1 + AT2, LE);
             s1 = w21.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(q4, s1);
-            s1 = w21.and(HIGH).reinterpretAsFloats().fma(q5, s1);
+            s1 = w21.and(upper).reinterpretAsFloats().fma(q5, s1);
             FloatVector low = s0.blend(s1, BIT0).add(s1.blend(s0, BIT0).rearrange(SWAP1));
             FloatVector sum = low.add(low.rearrange(SWAP2));
             if (COUNT > 8) {
@@ -189,35 +191,36 @@ final class Bf16Pages {
         FloatVector q5 = FloatVector.fromMemorySegment(F, q, qAt + AT5, LE);
         FloatVector q6 = FloatVector.fromMemorySegment(F, q, qAt + AT6, LE);
         FloatVector q7 = FloatVector.fromMemorySegment(F, q, qAt + AT7, LE);
+        IntVector upper = IntVector.broadcast(I, HIGH);
         for (int key = 0; key < count; key += 2) {
             long k0 = kAt + key * rowBytes;
             long k1 = k0 + rowBytes;
             IntVector w00 = IntVector.fromMemorySegment(I, k, k0, LE);
             FloatVector s0 =
                     w00.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().mul(q0);
-            s0 = w00.and(HIGH).reinterpretAsFloats().fma(q1, s0);
+            s0 = w00.and(upper).reinterpretAsFloats().fma(q1, s0);
             IntVector w01 = IntVector.fromMemorySegment(I, k, k1, LE);
             FloatVector s1 =
                     w01.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().mul(q0);
-            s1 = w01.and(HIGH).reinterpretAsFloats().fma(q1, s1);
+            s1 = w01.and(upper).reinterpretAsFloats().fma(q1, s1);
             IntVector w10 = IntVector.fromMemorySegment(I, k, k0 + AT1, LE);
             s0 = w10.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(q2, s0);
-            s0 = w10.and(HIGH).reinterpretAsFloats().fma(q3, s0);
+            s0 = w10.and(upper).reinterpretAsFloats().fma(q3, s0);
             IntVector w11 = IntVector.fromMemorySegment(I, k, k1 + AT1, LE);
             s1 = w11.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(q2, s1);
-            s1 = w11.and(HIGH).reinterpretAsFloats().fma(q3, s1);
+            s1 = w11.and(upper).reinterpretAsFloats().fma(q3, s1);
             IntVector w20 = IntVector.fromMemorySegment(I, k, k0 + AT2, LE);
             s0 = w20.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(q4, s0);
-            s0 = w20.and(HIGH).reinterpretAsFloats().fma(q5, s0);
+            s0 = w20.and(upper).reinterpretAsFloats().fma(q5, s0);
             IntVector w21 = IntVector.fromMemorySegment(I, k, k1 + AT2, LE);
             s1 = w21.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(q4, s1);
-            s1 = w21.and(HIGH).reinterpretAsFloats().fma(q5, s1);
+            s1 = w21.and(upper).reinterpretAsFloats().fma(q5, s1);
             IntVector w30 = IntVector.fromMemorySegment(I, k, k0 + AT3, LE);
             s0 = w30.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(q6, s0);
-            s0 = w30.and(HIGH).reinterpretAsFloats().fma(q7, s0);
+            s0 = w30.and(upper).reinterpretAsFloats().fma(q7, s0);
             IntVector w31 = IntVector.fromMemorySegment(I, k, k1 + AT3, LE);
             s1 = w31.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(q6, s1);
-            s1 = w31.and(HIGH).reinterpretAsFloats().fma(q7, s1);
+            s1 = w31.and(upper).reinterpretAsFloats().fma(q7, s1);
             FloatVector low = s0.blend(s1, BIT0).add(s1.blend(s0, BIT0).rearrange(SWAP1));
             FloatVector sum = low.add(low.rearrange(SWAP2));
             if (COUNT > 8) {
@@ -238,6 +241,7 @@ final class Bf16Pages {
         FloatVector y1 = FloatVector.fromMemorySegment(F, y, yAt + AT1, LE);
         FloatVector y2 = FloatVector.fromMemorySegment(F, y, yAt + AT2, LE);
         FloatVector y3 = FloatVector.fromMemorySegment(F, y, yAt + AT3, LE);
+        IntVector upper = IntVector.broadcast(I, HIGH);
         int row = from;
         for (; row <= count - 4; row += 4) {
             long v0 = vAt + row * rowBytes;
@@ -247,31 +251,31 @@ final class Bf16Pages {
             FloatVector p0 = FloatVector.broadcast(F, p.get(FLOAT, pAt + 4L * row));
             IntVector w00 = IntVector.fromMemorySegment(I, v, v0, LE);
             y0 = w00.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p0, y0);
-            y1 = w00.and(HIGH).reinterpretAsFloats().fma(p0, y1);
+            y1 = w00.and(upper).reinterpretAsFloats().fma(p0, y1);
             IntVector w01 = IntVector.fromMemorySegment(I, v, v0 + AT1, LE);
             y2 = w01.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p0, y2);
-            y3 = w01.and(HIGH).reinterpretAsFloats().fma(p0, y3);
+            y3 = w01.and(upper).reinterpretAsFloats().fma(p0, y3);
             FloatVector p1 = FloatVector.broadcast(F, p.get(FLOAT, pAt + 4L * row + 4));
             IntVector w10 = IntVector.fromMemorySegment(I, v, v1, LE);
             y0 = w10.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p1, y0);
-            y1 = w10.and(HIGH).reinterpretAsFloats().fma(p1, y1);
+            y1 = w10.and(upper).reinterpretAsFloats().fma(p1, y1);
             IntVector w11 = IntVector.fromMemorySegment(I, v, v1 + AT1, LE);
             y2 = w11.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p1, y2);
-            y3 = w11.and(HIGH).reinterpretAsFloats().fma(p1, y3);
+            y3 = w11.and(upper).reinterpretAsFloats().fma(p1, y3);
             FloatVector p2 = FloatVector.broadcast(F, p.get(FLOAT, pAt + 4L * row + 8));
             IntVector w20 = IntVector.fromMemorySegment(I, v, v2, LE);
             y0 = w20.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p2, y0);
-            y1 = w20.and(HIGH).reinterpretAsFloats().fma(p2, y1);
+            y1 = w20.and(upper).reinterpretAsFloats().fma(p2, y1);
             IntVector w21 = IntVector.fromMemorySegment(I, v, v2 + AT1, LE);
             y2 = w21.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p2, y2);
-            y3 = w21.and(HIGH).reinterpretAsFloats().fma(p2, y3);
+            y3 = w21.and(upper).reinterpretAsFloats().fma(p2, y3);
             FloatVector p3 = FloatVector.broadcast(F, p.get(FLOAT, pAt + 4L * row + 12));
             IntVector w30 = IntVector.fromMemorySegment(I, v, v3, LE);
             y0 = w30.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p3, y0);
-            y1 = w30.and(HIGH).reinterpretAsFloats().fma(p3, y1);
+            y1 = w30.and(upper).reinterpretAsFloats().fma(p3, y1);
             IntVector w31 = IntVector.fromMemorySegment(I, v, v3 + AT1, LE);
             y2 = w31.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p3, y2);
-            y3 = w31.and(HIGH).reinterpretAsFloats().fma(p3, y3);
+            y3 = w31.and(upper).reinterpretAsFloats().fma(p3, y3);
         }
         y0.intoMemorySegment(y, yAt, LE);
         y1.intoMemorySegment(y, yAt + AT1, LE);
@@ -288,16 +292,17 @@ final class Bf16Pages {
         FloatVector y1 = FloatVector.fromMemorySegment(F, y, yAt + AT1, LE);
         FloatVector y2 = FloatVector.fromMemorySegment(F, y, yAt + AT2, LE);
         FloatVector y3 = FloatVector.fromMemorySegment(F, y, yAt + AT3, LE);
+        IntVector upper = IntVector.broadcast(I, HIGH);
         int row = from;
         for (; row <= count - 1; row += 1) {
             long v0 = vAt + row * rowBytes;
             FloatVector p0 = FloatVector.broadcast(F, p.get(FLOAT, pAt + 4L * row));
             IntVector w00 = IntVector.fromMemorySegment(I, v, v0, LE);
             y0 = w00.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p0, y0);
-            y1 = w00.and(HIGH).reinterpretAsFloats().fma(p0, y1);
+            y1 = w00.and(upper).reinterpretAsFloats().fma(p0, y1);
             IntVector w01 = IntVector.fromMemorySegment(I, v, v0 + AT1, LE);
             y2 = w01.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p0, y2);
-            y3 = w01.and(HIGH).reinterpretAsFloats().fma(p0, y3);
+            y3 = w01.and(upper).reinterpretAsFloats().fma(p0, y3);
         }
         y0.intoMemorySegment(y, yAt, LE);
         y1.intoMemorySegment(y, yAt + AT1, LE);
@@ -316,6 +321,7 @@ final class Bf16Pages {
         FloatVector y3 = FloatVector.fromMemorySegment(F, y, yAt + AT3, LE);
         FloatVector y4 = FloatVector.fromMemorySegment(F, y, yAt + AT4, LE);
         FloatVector y5 = FloatVector.fromMemorySegment(F, y, yAt + AT5, LE);
+        IntVector upper = IntVector.broadcast(I, HIGH);
         int row = from;
         for (; row <= count - 2; row += 2) {
             long v0 = vAt + row * rowBytes;
@@ -323,23 +329,23 @@ final class Bf16Pages {
             FloatVector p0 = FloatVector.broadcast(F, p.get(FLOAT, pAt + 4L * row));
             IntVector w00 = IntVector.fromMemorySegment(I, v, v0, LE);
             y0 = w00.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p0, y0);
-            y1 = w00.and(HIGH).reinterpretAsFloats().fma(p0, y1);
+            y1 = w00.and(upper).reinterpretAsFloats().fma(p0, y1);
             IntVector w01 = IntVector.fromMemorySegment(I, v, v0 + AT1, LE);
             y2 = w01.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p0, y2);
-            y3 = w01.and(HIGH).reinterpretAsFloats().fma(p0, y3);
+            y3 = w01.and(upper).reinterpretAsFloats().fma(p0, y3);
             IntVector w02 = IntVector.fromMemorySegment(I, v, v0 + AT2, LE);
             y4 = w02.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p0, y4);
-            y5 = w02.and(HIGH).reinterpretAsFloats().fma(p0, y5);
+            y5 = w02.and(upper).reinterpretAsFloats().fma(p0, y5);
             FloatVector p1 = FloatVector.broadcast(F, p.get(FLOAT, pAt + 4L * row + 4));
             IntVector w10 = IntVector.fromMemorySegment(I, v, v1, LE);
             y0 = w10.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p1, y0);
-            y1 = w10.and(HIGH).reinterpretAsFloats().fma(p1, y1);
+            y1 = w10.and(upper).reinterpretAsFloats().fma(p1, y1);
             IntVector w11 = IntVector.fromMemorySegment(I, v, v1 + AT1, LE);
             y2 = w11.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p1, y2);
-            y3 = w11.and(HIGH).reinterpretAsFloats().fma(p1, y3);
+            y3 = w11.and(upper).reinterpretAsFloats().fma(p1, y3);
             IntVector w12 = IntVector.fromMemorySegment(I, v, v1 + AT2, LE);
             y4 = w12.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p1, y4);
-            y5 = w12.and(HIGH).reinterpretAsFloats().fma(p1, y5);
+            y5 = w12.and(upper).reinterpretAsFloats().fma(p1, y5);
         }
         y0.intoMemorySegment(y, yAt, LE);
         y1.intoMemorySegment(y, yAt + AT1, LE);
@@ -360,19 +366,20 @@ final class Bf16Pages {
         FloatVector y3 = FloatVector.fromMemorySegment(F, y, yAt + AT3, LE);
         FloatVector y4 = FloatVector.fromMemorySegment(F, y, yAt + AT4, LE);
         FloatVector y5 = FloatVector.fromMemorySegment(F, y, yAt + AT5, LE);
+        IntVector upper = IntVector.broadcast(I, HIGH);
         int row = from;
         for (; row <= count - 1; row += 1) {
             long v0 = vAt + row * rowBytes;
             FloatVector p0 = FloatVector.broadcast(F, p.get(FLOAT, pAt + 4L * row));
             IntVector w00 = IntVector.fromMemorySegment(I, v, v0, LE);
             y0 = w00.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p0, y0);
-            y1 = w00.and(HIGH).reinterpretAsFloats().fma(p0, y1);
+            y1 = w00.and(upper).reinterpretAsFloats().fma(p0, y1);
             IntVector w01 = IntVector.fromMemorySegment(I, v, v0 + AT1, LE);
             y2 = w01.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p0, y2);
-            y3 = w01.and(HIGH).reinterpretAsFloats().fma(p0, y3);
+            y3 = w01.and(upper).reinterpretAsFloats().fma(p0, y3);
             IntVector w02 = IntVector.fromMemorySegment(I, v, v0 + AT2, LE);
             y4 = w02.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p0, y4);
-            y5 = w02.and(HIGH).reinterpretAsFloats().fma(p0, y5);
+            y5 = w02.and(upper).reinterpretAsFloats().fma(p0, y5);
         }
         y0.intoMemorySegment(y, yAt, LE);
         y1.intoMemorySegment(y, yAt + AT1, LE);
@@ -395,6 +402,7 @@ final class Bf16Pages {
         FloatVector y5 = FloatVector.fromMemorySegment(F, y, yAt + AT5, LE);
         FloatVector y6 = FloatVector.fromMemorySegment(F, y, yAt + AT6, LE);
         FloatVector y7 = FloatVector.fromMemorySegment(F, y, yAt + AT7, LE);
+        IntVector upper = IntVector.broadcast(I, HIGH);
         int row = from;
         for (; row <= count - 2; row += 2) {
             long v0 = vAt + row * rowBytes;
@@ -402,29 +410,29 @@ final class Bf16Pages {
             FloatVector p0 = FloatVector.broadcast(F, p.get(FLOAT, pAt + 4L * row));
             IntVector w00 = IntVector.fromMemorySegment(I, v, v0, LE);
             y0 = w00.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p0, y0);
-            y1 = w00.and(HIGH).reinterpretAsFloats().fma(p0, y1);
+            y1 = w00.and(upper).reinterpretAsFloats().fma(p0, y1);
             IntVector w01 = IntVector.fromMemorySegment(I, v, v0 + AT1, LE);
             y2 = w01.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p0, y2);
-            y3 = w01.and(HIGH).reinterpretAsFloats().fma(p0, y3);
+            y3 = w01.and(upper).reinterpretAsFloats().fma(p0, y3);
             IntVector w02 = IntVector.fromMemorySegment(I, v, v0 + AT2, LE);
             y4 = w02.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p0, y4);
-            y5 = w02.and(HIGH).reinterpretAsFloats().fma(p0, y5);
+            y5 = w02.and(upper).reinterpretAsFloats().fma(p0, y5);
             IntVector w03 = IntVector.fromMemorySegment(I, v, v0 + AT3, LE);
             y6 = w03.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p0, y6);
-            y7 = w03.and(HIGH).reinterpretAsFloats().fma(p0, y7);
+            y7 = w03.and(upper).reinterpretAsFloats().fma(p0, y7);
             FloatVector p1 = FloatVector.broadcast(F, p.get(FLOAT, pAt + 4L * row + 4));
             IntVector w10 = IntVector.fromMemorySegment(I, v, v1, LE);
             y0 = w10.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p1, y0);
-            y1 = w10.and(HIGH).reinterpretAsFloats().fma(p1, y1);
+            y1 = w10.and(upper).reinterpretAsFloats().fma(p1, y1);
             IntVector w11 = IntVector.fromMemorySegment(I, v, v1 + AT1, LE);
             y2 = w11.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p1, y2);
-            y3 = w11.and(HIGH).reinterpretAsFloats().fma(p1, y3);
+            y3 = w11.and(upper).reinterpretAsFloats().fma(p1, y3);
             IntVector w12 = IntVector.fromMemorySegment(I, v, v1 + AT2, LE);
             y4 = w12.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p1, y4);
-            y5 = w12.and(HIGH).reinterpretAsFloats().fma(p1, y5);
+            y5 = w12.and(upper).reinterpretAsFloats().fma(p1, y5);
             IntVector w13 = IntVector.fromMemorySegment(I, v, v1 + AT3, LE);
             y6 = w13.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p1, y6);
-            y7 = w13.and(HIGH).reinterpretAsFloats().fma(p1, y7);
+            y7 = w13.and(upper).reinterpretAsFloats().fma(p1, y7);
         }
         y0.intoMemorySegment(y, yAt, LE);
         y1.intoMemorySegment(y, yAt + AT1, LE);
@@ -449,22 +457,23 @@ final class Bf16Pages {
         FloatVector y5 = FloatVector.fromMemorySegment(F, y, yAt + AT5, LE);
         FloatVector y6 = FloatVector.fromMemorySegment(F, y, yAt + AT6, LE);
         FloatVector y7 = FloatVector.fromMemorySegment(F, y, yAt + AT7, LE);
+        IntVector upper = IntVector.broadcast(I, HIGH);
         int row = from;
         for (; row <= count - 1; row += 1) {
             long v0 = vAt + row * rowBytes;
             FloatVector p0 = FloatVector.broadcast(F, p.get(FLOAT, pAt + 4L * row));
             IntVector w00 = IntVector.fromMemorySegment(I, v, v0, LE);
             y0 = w00.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p0, y0);
-            y1 = w00.and(HIGH).reinterpretAsFloats().fma(p0, y1);
+            y1 = w00.and(upper).reinterpretAsFloats().fma(p0, y1);
             IntVector w01 = IntVector.fromMemorySegment(I, v, v0 + AT1, LE);
             y2 = w01.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p0, y2);
-            y3 = w01.and(HIGH).reinterpretAsFloats().fma(p0, y3);
+            y3 = w01.and(upper).reinterpretAsFloats().fma(p0, y3);
             IntVector w02 = IntVector.fromMemorySegment(I, v, v0 + AT2, LE);
             y4 = w02.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p0, y4);
-            y5 = w02.and(HIGH).reinterpretAsFloats().fma(p0, y5);
+            y5 = w02.and(upper).reinterpretAsFloats().fma(p0, y5);
             IntVector w03 = IntVector.fromMemorySegment(I, v, v0 + AT3, LE);
             y6 = w03.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p0, y6);
-            y7 = w03.and(HIGH).reinterpretAsFloats().fma(p0, y7);
+            y7 = w03.and(upper).reinterpretAsFloats().fma(p0, y7);
         }
         y0.intoMemorySegment(y, yAt, LE);
         y1.intoMemorySegment(y, yAt + AT1, LE);

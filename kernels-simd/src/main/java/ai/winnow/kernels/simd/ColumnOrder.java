@@ -1,14 +1,16 @@
 package ai.winnow.kernels.simd;
 
 import static ai.winnow.kernels.simd.Lanes.COUNT;
+import static ai.winnow.kernels.simd.Lanes.DOUBLE_HIGH;
+import static ai.winnow.kernels.simd.Lanes.DOUBLE_LOW;
 import static ai.winnow.kernels.simd.Lanes.EVENS;
 import static ai.winnow.kernels.simd.Lanes.F;
 import static ai.winnow.kernels.simd.Lanes.FLOAT;
 import static ai.winnow.kernels.simd.Lanes.INT;
 import static ai.winnow.kernels.simd.Lanes.LE;
 import static ai.winnow.kernels.simd.Lanes.ODDS;
-import static ai.winnow.kernels.simd.Lanes.ZIP_HIGH;
-import static ai.winnow.kernels.simd.Lanes.ZIP_LOW;
+import static ai.winnow.kernels.simd.Lanes.ODD_LANES;
+import static ai.winnow.kernels.simd.Lanes.UPPER_LANES;
 
 import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
@@ -47,13 +49,14 @@ final class ColumnOrder {
             start(null, 0, y, yAt, lo, hi);
             return;
         }
+        FloatVector scales = FloatVector.broadcast(F, scale);
         for (int o = lo; o < whole; o += 2 * COUNT) {
             FloatVector a =
-                    FloatVector.fromMemorySegment(F, bias, biasAt + 4L * o, LE).mul(scale);
+                    FloatVector.fromMemorySegment(F, bias, biasAt + 4L * o, LE).mul(scales);
             FloatVector b = FloatVector.fromMemorySegment(F, bias, biasAt + 4L * (o + COUNT), LE)
-                    .mul(scale);
-            a.rearrange(EVENS, b).intoMemorySegment(y, yAt + 4L * o, LE);
-            a.rearrange(ODDS, b).intoMemorySegment(y, yAt + 4L * (o + COUNT), LE);
+                    .mul(scales);
+            a.rearrange(EVENS).blend(b.rearrange(EVENS), UPPER_LANES).intoMemorySegment(y, yAt + 4L * o, LE);
+            a.rearrange(ODDS).blend(b.rearrange(ODDS), UPPER_LANES).intoMemorySegment(y, yAt + 4L * (o + COUNT), LE);
         }
         for (int o = whole; o < hi; o++) {
             y.set(FLOAT, yAt + 4L * o, bias.get(FLOAT, biasAt + 4L * o) * scale);
@@ -62,13 +65,18 @@ final class ColumnOrder {
 
     /** Puts groups of [evens][odds] into plain order, times scale. */
     static void finishPaired(MemorySegment y, long yAt, int lo, int whole, int hi, float scale) {
+        FloatVector scales = FloatVector.broadcast(F, scale);
         for (int o = lo; o < whole; o += 2 * COUNT) {
             FloatVector evens =
-                    FloatVector.fromMemorySegment(F, y, yAt + 4L * o, LE).mul(scale);
+                    FloatVector.fromMemorySegment(F, y, yAt + 4L * o, LE).mul(scales);
             FloatVector odds = FloatVector.fromMemorySegment(F, y, yAt + 4L * (o + COUNT), LE)
-                    .mul(scale);
-            evens.rearrange(ZIP_LOW, odds).intoMemorySegment(y, yAt + 4L * o, LE);
-            evens.rearrange(ZIP_HIGH, odds).intoMemorySegment(y, yAt + 4L * (o + COUNT), LE);
+                    .mul(scales);
+            evens.rearrange(DOUBLE_LOW)
+                    .blend(odds.rearrange(DOUBLE_LOW), ODD_LANES)
+                    .intoMemorySegment(y, yAt + 4L * o, LE);
+            evens.rearrange(DOUBLE_HIGH)
+                    .blend(odds.rearrange(DOUBLE_HIGH), ODD_LANES)
+                    .intoMemorySegment(y, yAt + 4L * (o + COUNT), LE);
         }
         for (int o = whole; o < hi; o++) {
             y.set(FLOAT, yAt + 4L * o, y.get(FLOAT, yAt + 4L * o) * scale);

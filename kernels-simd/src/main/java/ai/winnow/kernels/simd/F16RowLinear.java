@@ -168,17 +168,24 @@ public final class F16RowLinear {
                 whole,
                 scratch,
                 scratchAt);
-        row(w, wAt + o0 * rowBytes, whole, inputs, x, xAt, scratch, scratchAt + 0L * COUNT, o0, bias, biasAt, y, yAt);
-        row(w, wAt + o1 * rowBytes, whole, inputs, x, xAt, scratch, scratchAt + 4L * COUNT, o1, bias, biasAt, y, yAt);
-        row(w, wAt + o2 * rowBytes, whole, inputs, x, xAt, scratch, scratchAt + 8L * COUNT, o2, bias, biasAt, y, yAt);
-        row(w, wAt + o3 * rowBytes, whole, inputs, x, xAt, scratch, scratchAt + 12L * COUNT, o3, bias, biasAt, y, yAt);
-        row(w, wAt + o4 * rowBytes, whole, inputs, x, xAt, scratch, scratchAt + 16L * COUNT, o4, bias, biasAt, y, yAt);
-        row(w, wAt + o5 * rowBytes, whole, inputs, x, xAt, scratch, scratchAt + 20L * COUNT, o5, bias, biasAt, y, yAt);
-        row(w, wAt + o6 * rowBytes, whole, inputs, x, xAt, scratch, scratchAt + 24L * COUNT, o6, bias, biasAt, y, yAt);
-        row(w, wAt + o7 * rowBytes, whole, inputs, x, xAt, scratch, scratchAt + 28L * COUNT, o7, bias, biasAt, y, yAt);
+        for (int r = 0; r < 8; r++) { // one call: C2 gives up on a body that holds row() eight times
+            int o =
+                    switch (r) {
+                        case 0 -> o0;
+                        case 1 -> o1;
+                        case 2 -> o2;
+                        case 3 -> o3;
+                        case 4 -> o4;
+                        case 5 -> o5;
+                        case 6 -> o6;
+                        default -> o7;
+                    };
+            long sums = scratchAt + 4L * COUNT * r;
+            row(w, wAt + o * rowBytes, whole, inputs, x, xAt, scratch, sums, o, bias, biasAt, y, yAt);
+        }
     }
 
-    /** The whole steps of eight rows, one vector of sums each to {@code scratch}. C1 gives up on a body that also holds the tails. */
+    /** The whole steps of eight rows, one vector of sums each to {@code scratch}. */
     private static void lanes(
             MemorySegment w,
             long w0,
@@ -202,87 +209,88 @@ public final class F16RowLinear {
         FloatVector s5 = s0;
         FloatVector s6 = s0;
         FloatVector s7 = s0;
+        IntVector kept = IntVector.broadcast(I, 0x8fffe000);
         for (int k = 0; k < whole; k += 2 * COUNT) {
             FloatVector evens = FloatVector.fromMemorySegment(F, x, xAt + 4L * k, LE);
             FloatVector odds = FloatVector.fromMemorySegment(F, x, xAt + 4L * (k + COUNT), LE);
             IntVector v0 = IntVector.fromMemorySegment(I, w, w0 + 2L * k, LE);
             s0 = v0.lanewise(VectorOperators.LSHL, 16)
                     .lanewise(VectorOperators.ASHR, 3)
-                    .and(0x8fffe000)
+                    .and(kept)
                     .reinterpretAsFloats()
                     .fma(evens, s0);
             s0 = v0.lanewise(VectorOperators.ASHR, 3)
-                    .and(0x8fffe000)
+                    .and(kept)
                     .reinterpretAsFloats()
                     .fma(odds, s0);
             IntVector v1 = IntVector.fromMemorySegment(I, w, w1 + 2L * k, LE);
             s1 = v1.lanewise(VectorOperators.LSHL, 16)
                     .lanewise(VectorOperators.ASHR, 3)
-                    .and(0x8fffe000)
+                    .and(kept)
                     .reinterpretAsFloats()
                     .fma(evens, s1);
             s1 = v1.lanewise(VectorOperators.ASHR, 3)
-                    .and(0x8fffe000)
+                    .and(kept)
                     .reinterpretAsFloats()
                     .fma(odds, s1);
             IntVector v2 = IntVector.fromMemorySegment(I, w, w2 + 2L * k, LE);
             s2 = v2.lanewise(VectorOperators.LSHL, 16)
                     .lanewise(VectorOperators.ASHR, 3)
-                    .and(0x8fffe000)
+                    .and(kept)
                     .reinterpretAsFloats()
                     .fma(evens, s2);
             s2 = v2.lanewise(VectorOperators.ASHR, 3)
-                    .and(0x8fffe000)
+                    .and(kept)
                     .reinterpretAsFloats()
                     .fma(odds, s2);
             IntVector v3 = IntVector.fromMemorySegment(I, w, w3 + 2L * k, LE);
             s3 = v3.lanewise(VectorOperators.LSHL, 16)
                     .lanewise(VectorOperators.ASHR, 3)
-                    .and(0x8fffe000)
+                    .and(kept)
                     .reinterpretAsFloats()
                     .fma(evens, s3);
             s3 = v3.lanewise(VectorOperators.ASHR, 3)
-                    .and(0x8fffe000)
+                    .and(kept)
                     .reinterpretAsFloats()
                     .fma(odds, s3);
             IntVector v4 = IntVector.fromMemorySegment(I, w, w4 + 2L * k, LE);
             s4 = v4.lanewise(VectorOperators.LSHL, 16)
                     .lanewise(VectorOperators.ASHR, 3)
-                    .and(0x8fffe000)
+                    .and(kept)
                     .reinterpretAsFloats()
                     .fma(evens, s4);
             s4 = v4.lanewise(VectorOperators.ASHR, 3)
-                    .and(0x8fffe000)
+                    .and(kept)
                     .reinterpretAsFloats()
                     .fma(odds, s4);
             IntVector v5 = IntVector.fromMemorySegment(I, w, w5 + 2L * k, LE);
             s5 = v5.lanewise(VectorOperators.LSHL, 16)
                     .lanewise(VectorOperators.ASHR, 3)
-                    .and(0x8fffe000)
+                    .and(kept)
                     .reinterpretAsFloats()
                     .fma(evens, s5);
             s5 = v5.lanewise(VectorOperators.ASHR, 3)
-                    .and(0x8fffe000)
+                    .and(kept)
                     .reinterpretAsFloats()
                     .fma(odds, s5);
             IntVector v6 = IntVector.fromMemorySegment(I, w, w6 + 2L * k, LE);
             s6 = v6.lanewise(VectorOperators.LSHL, 16)
                     .lanewise(VectorOperators.ASHR, 3)
-                    .and(0x8fffe000)
+                    .and(kept)
                     .reinterpretAsFloats()
                     .fma(evens, s6);
             s6 = v6.lanewise(VectorOperators.ASHR, 3)
-                    .and(0x8fffe000)
+                    .and(kept)
                     .reinterpretAsFloats()
                     .fma(odds, s6);
             IntVector v7 = IntVector.fromMemorySegment(I, w, w7 + 2L * k, LE);
             s7 = v7.lanewise(VectorOperators.LSHL, 16)
                     .lanewise(VectorOperators.ASHR, 3)
-                    .and(0x8fffe000)
+                    .and(kept)
                     .reinterpretAsFloats()
                     .fma(evens, s7);
             s7 = v7.lanewise(VectorOperators.ASHR, 3)
-                    .and(0x8fffe000)
+                    .and(kept)
                     .reinterpretAsFloats()
                     .fma(odds, s7);
         }
@@ -312,6 +320,7 @@ public final class F16RowLinear {
             MemorySegment y,
             long yAt) {
         FloatVector sum = FloatVector.fromMemorySegment(F, scratch, scratchAt, LE);
+        IntVector kept = IntVector.broadcast(I, 0x8fffe000);
         for (int k = whole; k < inputs; k += 2 * COUNT) {
             var mask = S.indexInRange(k, inputs);
             FloatVector evens = FloatVector.fromMemorySegment(F, x, xAt + 4L * k, LE);
@@ -320,11 +329,11 @@ public final class F16RowLinear {
                     ShortVector.fromMemorySegment(S, w, row + 2L * k, LE, mask).reinterpretAsInts();
             sum = weights.lanewise(VectorOperators.LSHL, 16)
                     .lanewise(VectorOperators.ASHR, 3)
-                    .and(0x8fffe000)
+                    .and(kept)
                     .reinterpretAsFloats()
                     .fma(evens, sum);
             sum = weights.lanewise(VectorOperators.ASHR, 3)
-                    .and(0x8fffe000)
+                    .and(kept)
                     .reinterpretAsFloats()
                     .fma(odds, sum);
         }

@@ -76,8 +76,31 @@ public final class F32ColumnLinear {
             int hi) {
         int whole = lo + (hi - lo) / COUNT * COUNT;
         ColumnOrder.start(bias, biasAt, y, yAt, lo, hi);
-        for (int from = lo; from < whole; from += SLAB) {
-            long bytes = 4L * (Math.min(from + SLAB, whole) - from);
+        slabs(w, wAt, rowBytes, index, indexAt, listed, x, xAt, y, yAt, lo, whole);
+        if (whole < hi) {
+            tail(w, wAt + 4L * whole, rowBytes, index, indexAt, listed, x, xAt, y, yAt + 4L * whole, hi - whole);
+        }
+    }
+
+    /**
+     * Whole vectors of outputs, lo..hi. On its own: C2 inlines what is small and not yet compiled, and gives up, allocating vectors for good, on a body that
+     * then holds start, sums, tail and finish (docs/decisions/0010).
+     */
+    private static void slabs(
+            MemorySegment w,
+            long wAt,
+            long rowBytes,
+            @Nullable MemorySegment index,
+            long indexAt,
+            int listed,
+            MemorySegment x,
+            long xAt,
+            MemorySegment y,
+            long yAt,
+            int lo,
+            int hi) {
+        for (int from = lo; from < hi; from += SLAB) {
+            long bytes = 4L * (Math.min(from + SLAB, hi) - from);
             long ys = yAt + 4L * from;
             long ws = wAt + 4L * from;
             int p = 0;
@@ -135,9 +158,6 @@ public final class F32ColumnLinear {
                 long j0 = ColumnOrder.input(index, indexAt, p);
                 add1(w, ws + j0 * rowBytes, x.get(FLOAT, xAt + 4 * j0), y, ys, bytes);
             }
-        }
-        if (whole < hi) {
-            tail(w, wAt + 4L * whole, rowBytes, index, indexAt, listed, x, xAt, y, yAt + 4L * whole, hi - whole);
         }
     }
 

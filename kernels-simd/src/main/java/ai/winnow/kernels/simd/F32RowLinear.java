@@ -150,17 +150,24 @@ public final class F32RowLinear {
                 whole,
                 scratch,
                 scratchAt);
-        row(w, wAt + o0 * rowBytes, whole, inputs, x, xAt, scratch, scratchAt + 0L * COUNT, o0, bias, biasAt, y, yAt);
-        row(w, wAt + o1 * rowBytes, whole, inputs, x, xAt, scratch, scratchAt + 4L * COUNT, o1, bias, biasAt, y, yAt);
-        row(w, wAt + o2 * rowBytes, whole, inputs, x, xAt, scratch, scratchAt + 8L * COUNT, o2, bias, biasAt, y, yAt);
-        row(w, wAt + o3 * rowBytes, whole, inputs, x, xAt, scratch, scratchAt + 12L * COUNT, o3, bias, biasAt, y, yAt);
-        row(w, wAt + o4 * rowBytes, whole, inputs, x, xAt, scratch, scratchAt + 16L * COUNT, o4, bias, biasAt, y, yAt);
-        row(w, wAt + o5 * rowBytes, whole, inputs, x, xAt, scratch, scratchAt + 20L * COUNT, o5, bias, biasAt, y, yAt);
-        row(w, wAt + o6 * rowBytes, whole, inputs, x, xAt, scratch, scratchAt + 24L * COUNT, o6, bias, biasAt, y, yAt);
-        row(w, wAt + o7 * rowBytes, whole, inputs, x, xAt, scratch, scratchAt + 28L * COUNT, o7, bias, biasAt, y, yAt);
+        for (int r = 0; r < 8; r++) { // one call: C2 gives up on a body that holds row() eight times
+            int o =
+                    switch (r) {
+                        case 0 -> o0;
+                        case 1 -> o1;
+                        case 2 -> o2;
+                        case 3 -> o3;
+                        case 4 -> o4;
+                        case 5 -> o5;
+                        case 6 -> o6;
+                        default -> o7;
+                    };
+            long sums = scratchAt + 4L * COUNT * r;
+            row(w, wAt + o * rowBytes, whole, inputs, x, xAt, scratch, sums, o, bias, biasAt, y, yAt);
+        }
     }
 
-    /** The whole steps of eight rows, one vector of sums each to {@code scratch}. C1 gives up on a body that also holds the tails. */
+    /** The whole steps of eight rows, one vector of sums each to {@code scratch}. */
     private static void lanes(
             MemorySegment w,
             long w0,

@@ -22,7 +22,7 @@ import jdk.incubator.vector.VectorSpecies;
 
 /**
  * Copies a block of a weight that is stored [in][out], {@code depth} inputs by some outputs, to panels [panel][depth][WIDTH] of f32, which the tiles read
- * in sequence. The last panel is filled up with zeros. Widening is exact. Reads each weight once, four inputs' rows side by side: one row alone is a single
+ * in sequence. The last panel is filled up with zeros. Widening is exact. Reads each weight once, several inputs' rows side by side: one row alone is a single
  * stream, which waits for memory at the start of each piece.
  */
 final class GemmPack {
@@ -118,15 +118,11 @@ final class GemmPack {
 
     private static void brainFloats(
             MemorySegment w, long wAt, long rowBytes, int depth, int panelCount, MemorySegment panels, long panelsAt) {
-        for (int k = 0; k < depth; k += 8) {
+        for (int k = 0; k < depth; k += 4) {
             // Past the end, the last row again, to the same place.
             int k1 = Math.min(k + 1, depth - 1);
             int k2 = Math.min(k + 2, depth - 1);
             int k3 = Math.min(k + 3, depth - 1);
-            int k4 = Math.min(k + 4, depth - 1);
-            int k5 = Math.min(k + 5, depth - 1);
-            int k6 = Math.min(k + 6, depth - 1);
-            int k7 = Math.min(k + 7, depth - 1);
             long from0 = wAt + k * rowBytes;
             long to0 = panelsAt + 2 * VECTOR * k;
             long from1 = wAt + k1 * rowBytes;
@@ -135,14 +131,6 @@ final class GemmPack {
             long to2 = panelsAt + 2 * VECTOR * k2;
             long from3 = wAt + k3 * rowBytes;
             long to3 = panelsAt + 2 * VECTOR * k3;
-            long from4 = wAt + k4 * rowBytes;
-            long to4 = panelsAt + 2 * VECTOR * k4;
-            long from5 = wAt + k5 * rowBytes;
-            long to5 = panelsAt + 2 * VECTOR * k5;
-            long from6 = wAt + k6 * rowBytes;
-            long to6 = panelsAt + 2 * VECTOR * k6;
-            long from7 = wAt + k7 * rowBytes;
-            long to7 = panelsAt + 2 * VECTOR * k7;
             for (int p = 0; p < panelCount; p++) {
                 long from = 2L * WIDTH * p;
                 long to = 2 * VECTOR * depth * p;
@@ -170,30 +158,6 @@ final class GemmPack {
                         .convertShape(VectorOperators.S2I, I, 0);
                 low3.lanewise(VectorOperators.LSHL, 16).intoMemorySegment(panels, to3 + to, LE);
                 high3.lanewise(VectorOperators.LSHL, 16).intoMemorySegment(panels, to3 + to + VECTOR, LE);
-                IntVector low4 = (IntVector) ShortVector.fromMemorySegment(HALF, w, from4 + from, LE)
-                        .convertShape(VectorOperators.S2I, I, 0);
-                IntVector high4 = (IntVector) ShortVector.fromMemorySegment(HALF, w, from4 + from + VECTOR / 2, LE)
-                        .convertShape(VectorOperators.S2I, I, 0);
-                low4.lanewise(VectorOperators.LSHL, 16).intoMemorySegment(panels, to4 + to, LE);
-                high4.lanewise(VectorOperators.LSHL, 16).intoMemorySegment(panels, to4 + to + VECTOR, LE);
-                IntVector low5 = (IntVector) ShortVector.fromMemorySegment(HALF, w, from5 + from, LE)
-                        .convertShape(VectorOperators.S2I, I, 0);
-                IntVector high5 = (IntVector) ShortVector.fromMemorySegment(HALF, w, from5 + from + VECTOR / 2, LE)
-                        .convertShape(VectorOperators.S2I, I, 0);
-                low5.lanewise(VectorOperators.LSHL, 16).intoMemorySegment(panels, to5 + to, LE);
-                high5.lanewise(VectorOperators.LSHL, 16).intoMemorySegment(panels, to5 + to + VECTOR, LE);
-                IntVector low6 = (IntVector) ShortVector.fromMemorySegment(HALF, w, from6 + from, LE)
-                        .convertShape(VectorOperators.S2I, I, 0);
-                IntVector high6 = (IntVector) ShortVector.fromMemorySegment(HALF, w, from6 + from + VECTOR / 2, LE)
-                        .convertShape(VectorOperators.S2I, I, 0);
-                low6.lanewise(VectorOperators.LSHL, 16).intoMemorySegment(panels, to6 + to, LE);
-                high6.lanewise(VectorOperators.LSHL, 16).intoMemorySegment(panels, to6 + to + VECTOR, LE);
-                IntVector low7 = (IntVector) ShortVector.fromMemorySegment(HALF, w, from7 + from, LE)
-                        .convertShape(VectorOperators.S2I, I, 0);
-                IntVector high7 = (IntVector) ShortVector.fromMemorySegment(HALF, w, from7 + from + VECTOR / 2, LE)
-                        .convertShape(VectorOperators.S2I, I, 0);
-                low7.lanewise(VectorOperators.LSHL, 16).intoMemorySegment(panels, to7 + to, LE);
-                high7.lanewise(VectorOperators.LSHL, 16).intoMemorySegment(panels, to7 + to + VECTOR, LE);
             }
         }
     }
@@ -201,6 +165,8 @@ final class GemmPack {
     /** Sign, exponent and fraction move to their places in an f32; the exponent is then 112 too small. */
     private static void halves(
             MemorySegment w, long wAt, long rowBytes, int depth, int panelCount, MemorySegment panels, long panelsAt) {
+        IntVector kept = IntVector.broadcast(I, 0x8fffe000);
+        FloatVector scale = FloatVector.broadcast(F, 0x1p112f);
         for (int k = 0; k < depth; k += 4) {
             // Past the end, the last row again, to the same place.
             int k1 = Math.min(k + 1, depth - 1);
@@ -222,56 +188,56 @@ final class GemmPack {
                 IntVector high0 = (IntVector) ShortVector.fromMemorySegment(HALF, w, from0 + from + VECTOR / 2, LE)
                         .convertShape(VectorOperators.S2I, I, 0);
                 low0.lanewise(VectorOperators.LSHL, 13)
-                        .and(0x8fffe000)
+                        .and(kept)
                         .reinterpretAsFloats()
-                        .mul(0x1p112f)
+                        .mul(scale)
                         .intoMemorySegment(panels, to0 + to, LE);
                 high0.lanewise(VectorOperators.LSHL, 13)
-                        .and(0x8fffe000)
+                        .and(kept)
                         .reinterpretAsFloats()
-                        .mul(0x1p112f)
+                        .mul(scale)
                         .intoMemorySegment(panels, to0 + to + VECTOR, LE);
                 IntVector low1 = (IntVector) ShortVector.fromMemorySegment(HALF, w, from1 + from, LE)
                         .convertShape(VectorOperators.S2I, I, 0);
                 IntVector high1 = (IntVector) ShortVector.fromMemorySegment(HALF, w, from1 + from + VECTOR / 2, LE)
                         .convertShape(VectorOperators.S2I, I, 0);
                 low1.lanewise(VectorOperators.LSHL, 13)
-                        .and(0x8fffe000)
+                        .and(kept)
                         .reinterpretAsFloats()
-                        .mul(0x1p112f)
+                        .mul(scale)
                         .intoMemorySegment(panels, to1 + to, LE);
                 high1.lanewise(VectorOperators.LSHL, 13)
-                        .and(0x8fffe000)
+                        .and(kept)
                         .reinterpretAsFloats()
-                        .mul(0x1p112f)
+                        .mul(scale)
                         .intoMemorySegment(panels, to1 + to + VECTOR, LE);
                 IntVector low2 = (IntVector) ShortVector.fromMemorySegment(HALF, w, from2 + from, LE)
                         .convertShape(VectorOperators.S2I, I, 0);
                 IntVector high2 = (IntVector) ShortVector.fromMemorySegment(HALF, w, from2 + from + VECTOR / 2, LE)
                         .convertShape(VectorOperators.S2I, I, 0);
                 low2.lanewise(VectorOperators.LSHL, 13)
-                        .and(0x8fffe000)
+                        .and(kept)
                         .reinterpretAsFloats()
-                        .mul(0x1p112f)
+                        .mul(scale)
                         .intoMemorySegment(panels, to2 + to, LE);
                 high2.lanewise(VectorOperators.LSHL, 13)
-                        .and(0x8fffe000)
+                        .and(kept)
                         .reinterpretAsFloats()
-                        .mul(0x1p112f)
+                        .mul(scale)
                         .intoMemorySegment(panels, to2 + to + VECTOR, LE);
                 IntVector low3 = (IntVector) ShortVector.fromMemorySegment(HALF, w, from3 + from, LE)
                         .convertShape(VectorOperators.S2I, I, 0);
                 IntVector high3 = (IntVector) ShortVector.fromMemorySegment(HALF, w, from3 + from + VECTOR / 2, LE)
                         .convertShape(VectorOperators.S2I, I, 0);
                 low3.lanewise(VectorOperators.LSHL, 13)
-                        .and(0x8fffe000)
+                        .and(kept)
                         .reinterpretAsFloats()
-                        .mul(0x1p112f)
+                        .mul(scale)
                         .intoMemorySegment(panels, to3 + to, LE);
                 high3.lanewise(VectorOperators.LSHL, 13)
-                        .and(0x8fffe000)
+                        .and(kept)
                         .reinterpretAsFloats()
-                        .mul(0x1p112f)
+                        .mul(scale)
                         .intoMemorySegment(panels, to3 + to + VECTOR, LE);
             }
         }
@@ -279,19 +245,13 @@ final class GemmPack {
 
     private static void bytes(
             MemorySegment w, long wAt, long rowBytes, int depth, int panelCount, MemorySegment panels, long panelsAt) {
-        for (int k = 0; k < depth; k += 4) {
+        for (int k = 0; k < depth; k += 2) {
             // Past the end, the last row again, to the same place.
             int k1 = Math.min(k + 1, depth - 1);
-            int k2 = Math.min(k + 2, depth - 1);
-            int k3 = Math.min(k + 3, depth - 1);
             long from0 = wAt + k * rowBytes;
             long to0 = panelsAt + 2 * VECTOR * k;
             long from1 = wAt + k1 * rowBytes;
             long to1 = panelsAt + 2 * VECTOR * k1;
-            long from2 = wAt + k2 * rowBytes;
-            long to2 = panelsAt + 2 * VECTOR * k2;
-            long from3 = wAt + k3 * rowBytes;
-            long to3 = panelsAt + 2 * VECTOR * k3;
             for (int p = 0; p < panelCount; p++) {
                 long from = 1L * WIDTH * p;
                 long to = 2 * VECTOR * depth * p;
@@ -311,22 +271,6 @@ final class GemmPack {
                                 .convertShape(VectorOperators.B2F, F, 0);
                 low1.intoMemorySegment(panels, to1 + to, LE);
                 high1.intoMemorySegment(panels, to1 + to + VECTOR, LE);
-                ByteVector bytes2 = ByteVector.fromMemorySegment(QUARTER, w, from2 + from, LE);
-                FloatVector low2 = (FloatVector) bytes2.convertShape(VectorOperators.B2F, F, 0);
-                FloatVector high2 = COUNT == 4
-                        ? (FloatVector) bytes2.convertShape(VectorOperators.B2F, F, 1)
-                        : (FloatVector) ByteVector.fromMemorySegment(QUARTER, w, from2 + from + COUNT, LE)
-                                .convertShape(VectorOperators.B2F, F, 0);
-                low2.intoMemorySegment(panels, to2 + to, LE);
-                high2.intoMemorySegment(panels, to2 + to + VECTOR, LE);
-                ByteVector bytes3 = ByteVector.fromMemorySegment(QUARTER, w, from3 + from, LE);
-                FloatVector low3 = (FloatVector) bytes3.convertShape(VectorOperators.B2F, F, 0);
-                FloatVector high3 = COUNT == 4
-                        ? (FloatVector) bytes3.convertShape(VectorOperators.B2F, F, 1)
-                        : (FloatVector) ByteVector.fromMemorySegment(QUARTER, w, from3 + from + COUNT, LE)
-                                .convertShape(VectorOperators.B2F, F, 0);
-                low3.intoMemorySegment(panels, to3 + to, LE);
-                high3.intoMemorySegment(panels, to3 + to + VECTOR, LE);
             }
         }
     }

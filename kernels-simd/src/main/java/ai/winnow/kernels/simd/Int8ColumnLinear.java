@@ -90,8 +90,32 @@ public final class Int8ColumnLinear {
             int hi) {
         int whole = Math.max(lo, lo + (hi - lo - (QUARTER.length() - COUNT)) / COUNT * COUNT);
         ColumnOrder.start(null, 0, y, yAt, lo, hi);
-        for (int from = lo; from < whole; from += SLAB) {
-            long bytes = 1L * (Math.min(from + SLAB, whole) - from);
+        slabs(w, wAt, rowBytes, index, indexAt, listed, x, xAt, y, yAt, lo, whole);
+        if (whole < hi) {
+            tail(w, wAt + whole, rowBytes, index, indexAt, listed, x, xAt, y, yAt + 4L * whole, hi - whole);
+        }
+        ColumnOrder.scale(scales, scalesAt, bias, biasAt, y, yAt, lo, hi);
+    }
+
+    /**
+     * Whole vectors of outputs, lo..hi. On its own: C2 inlines what is small and not yet compiled, and gives up, allocating vectors for good, on a body that
+     * then holds start, sums, tail and finish (docs/decisions/0010).
+     */
+    private static void slabs(
+            MemorySegment w,
+            long wAt,
+            long rowBytes,
+            @Nullable MemorySegment index,
+            long indexAt,
+            int listed,
+            MemorySegment x,
+            long xAt,
+            MemorySegment y,
+            long yAt,
+            int lo,
+            int hi) {
+        for (int from = lo; from < hi; from += SLAB) {
+            long bytes = 1L * (Math.min(from + SLAB, hi) - from);
             long ys = yAt + 4L * from;
             long ws = wAt + 1L * from;
             int p = 0;
@@ -150,10 +174,6 @@ public final class Int8ColumnLinear {
                 add1(w, ws + j0 * rowBytes, x.get(FLOAT, xAt + 4 * j0), y, ys, bytes);
             }
         }
-        if (whole < hi) {
-            tail(w, wAt + whole, rowBytes, index, indexAt, listed, x, xAt, y, yAt + 4L * whole, hi - whole);
-        }
-        ColumnOrder.scale(scales, scalesAt, bias, biasAt, y, yAt, lo, hi);
     }
 
     private static void add8(

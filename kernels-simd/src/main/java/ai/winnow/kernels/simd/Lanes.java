@@ -7,6 +7,7 @@ import jdk.incubator.vector.ByteVector;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.ShortVector;
+import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorShuffle;
 import jdk.incubator.vector.VectorSpecies;
 
@@ -28,15 +29,18 @@ final class Lanes {
     static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG_UNALIGNED.withOrder(LE);
     static final ValueLayout.OfByte BYTE = ValueLayout.JAVA_BYTE;
 
-    /** Two vectors (evens, odds) to the first and the second vector of the interleaved sequence; used with the two-table rearrange. */
-    static final VectorShuffle<Float> ZIP_LOW = VectorShuffle.fromOp(F, i -> (i & 1) == 0 ? i / 2 : i / 2 + COUNT);
+    /** Lane i from i / 2, and from half a vector on: the places of an interleaved sequence. See {@link #ODD_LANES}. */
+    static final VectorShuffle<Float> DOUBLE_LOW = VectorShuffle.fromOp(F, i -> i / 2);
 
-    static final VectorShuffle<Float> ZIP_HIGH =
-            VectorShuffle.fromOp(F, i -> ((i & 1) == 0 ? i / 2 : i / 2 + COUNT) + COUNT / 2);
-    /** Two consecutive vectors to their even and their odd elements. */
-    static final VectorShuffle<Float> EVENS = VectorShuffle.fromOp(F, i -> 2 * i);
+    static final VectorShuffle<Float> DOUBLE_HIGH = VectorShuffle.fromOp(F, i -> i / 2 + COUNT / 2);
 
-    static final VectorShuffle<Float> ODDS = VectorShuffle.fromOp(F, i -> 2 * i + 1);
+    /** Lane i from 2i and from 2i + 1, twice over: the even and the odd elements. See {@link #UPPER_LANES}. */
+    static final VectorShuffle<Float> EVENS = VectorShuffle.fromOp(F, i -> 2 * i % COUNT);
+
+    static final VectorShuffle<Float> ODDS = VectorShuffle.fromOp(F, i -> (2 * i + 1) % COUNT);
+
+    static final VectorMask<Float> ODD_LANES = VectorMask.fromLong(F, 0xaaaa_aaaa_aaaa_aaaaL);
+    static final VectorMask<Float> UPPER_LANES = VectorMask.fromLong(F, -1L << (COUNT / 2));
 
     /** Steps of the halving tree: lane i is added to lane i + 8, i + 4, i + 2, i + 1; only for vectors longer than that. */
     static final VectorShuffle<Float> FOLD8 = VectorShuffle.fromOp(F, i -> (i + 8) % COUNT);

@@ -6,6 +6,7 @@ import static ai.winnow.kernels.simd.Lanes.F;
 import static ai.winnow.kernels.simd.Lanes.INT;
 import static ai.winnow.kernels.simd.Lanes.LE;
 import static ai.winnow.kernels.simd.Lanes.ODDS;
+import static ai.winnow.kernels.simd.Lanes.UPPER_LANES;
 
 import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
@@ -37,16 +38,19 @@ final class RowOrder {
 
     /** x * scale in groups of [evens][odds], the last group filled up with zeros. */
     static void pair(MemorySegment x, long xAt, int inputs, float scale, MemorySegment paired, long pairedAt) {
+        FloatVector scales = FloatVector.broadcast(F, scale);
         for (int k = 0; k < inputs; k += 2 * COUNT) {
             FloatVector a = FloatVector.fromMemorySegment(F, x, xAt + 4L * k, LE, F.indexInRange(k, inputs))
-                    .mul(scale);
+                    .mul(scales);
             FloatVector b = FloatVector.zero(F);
             if (k + COUNT < inputs) {
                 b = FloatVector.fromMemorySegment(F, x, xAt + 4L * (k + COUNT), LE, F.indexInRange(k + COUNT, inputs))
-                        .mul(scale);
+                        .mul(scales);
             }
-            a.rearrange(EVENS, b).intoMemorySegment(paired, pairedAt + 4L * k, LE);
-            a.rearrange(ODDS, b).intoMemorySegment(paired, pairedAt + 4L * (k + COUNT), LE);
+            a.rearrange(EVENS).blend(b.rearrange(EVENS), UPPER_LANES).intoMemorySegment(paired, pairedAt + 4L * k, LE);
+            a.rearrange(ODDS)
+                    .blend(b.rearrange(ODDS), UPPER_LANES)
+                    .intoMemorySegment(paired, pairedAt + 4L * (k + COUNT), LE);
         }
     }
 }

@@ -17,10 +17,4 @@ class SimdKernelTest extends KernelContract {
     protected Predicate<OpCase> refusals() {
         return declared -> false;
     }
-
-    /** One of the three runs judges allocation: the one in which a race between two compilers cannot decide. */
-    @Override
-    protected boolean assertNoAllocation() {
-        return Boolean.getBoolean("winnow.test.allocation");
-    }
 }
