@@ -5,6 +5,7 @@ import static ai.winnow.kernels.simd.Lanes.F;
 import static ai.winnow.kernels.simd.Lanes.FLOAT;
 import static ai.winnow.kernels.simd.Lanes.I;
 import static ai.winnow.kernels.simd.Lanes.LE;
+import static ai.winnow.kernels.simd.Lanes.ODD_LANES;
 
 import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
@@ -35,10 +36,9 @@ final class Bf16Pages {
 
     private static final int HIGH = 0xffff0000;
 
-    /** Two sums to one vector that has the first in the lanes without this bit, the second in those with it. */
-    private static final VectorMask<Float> BIT0 = VectorMask.fromLong(F, 0xaaaa_aaaa_aaaa_aaaaL);
-
+    /** Two sums to one vector that has the first in the lanes whose number has not bit 1, the second in those whose has; {@link Lanes#ODD_LANES} does it by bit 0. */
     private static final VectorMask<Float> BIT1 = VectorMask.fromLong(F, 0xcccc_cccc_cccc_ccccL);
+
     private static final VectorShuffle<Float> SWAP1 = VectorShuffle.fromOp(F, i -> i ^ 1);
     private static final VectorShuffle<Float> SWAP2 = VectorShuffle.fromOp(F, i -> i ^ 2);
 
@@ -120,8 +120,10 @@ final class Bf16Pages {
             IntVector w13 = IntVector.fromMemorySegment(I, k, k3 + AT1, LE);
             s3 = w13.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(q2, s3);
             s3 = w13.and(upper).reinterpretAsFloats().fma(q3, s3);
-            FloatVector low = s0.blend(s1, BIT0).add(s1.blend(s0, BIT0).rearrange(SWAP1));
-            FloatVector high = s2.blend(s3, BIT0).add(s3.blend(s2, BIT0).rearrange(SWAP1));
+            FloatVector low =
+                    s0.blend(s1, ODD_LANES).add(s1.blend(s0, ODD_LANES).rearrange(SWAP1));
+            FloatVector high =
+                    s2.blend(s3, ODD_LANES).add(s3.blend(s2, ODD_LANES).rearrange(SWAP1));
             FloatVector sum = low.blend(high, BIT1).add(high.blend(low, BIT1).rearrange(SWAP2));
             if (COUNT > 8) {
                 sum = sum.add(sum.rearrange(Lanes.FOLD8));
@@ -167,7 +169,8 @@ final class Bf16Pages {
             IntVector w21 = IntVector.fromMemorySegment(I, k, k1 + AT2, LE);
             s1 = w21.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(q4, s1);
             s1 = w21.and(upper).reinterpretAsFloats().fma(q5, s1);
-            FloatVector low = s0.blend(s1, BIT0).add(s1.blend(s0, BIT0).rearrange(SWAP1));
+            FloatVector low =
+                    s0.blend(s1, ODD_LANES).add(s1.blend(s0, ODD_LANES).rearrange(SWAP1));
             FloatVector sum = low.add(low.rearrange(SWAP2));
             if (COUNT > 8) {
                 sum = sum.add(sum.rearrange(Lanes.FOLD8));
@@ -221,7 +224,8 @@ final class Bf16Pages {
             IntVector w31 = IntVector.fromMemorySegment(I, k, k1 + AT3, LE);
             s1 = w31.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(q6, s1);
             s1 = w31.and(upper).reinterpretAsFloats().fma(q7, s1);
-            FloatVector low = s0.blend(s1, BIT0).add(s1.blend(s0, BIT0).rearrange(SWAP1));
+            FloatVector low =
+                    s0.blend(s1, ODD_LANES).add(s1.blend(s0, ODD_LANES).rearrange(SWAP1));
             FloatVector sum = low.add(low.rearrange(SWAP2));
             if (COUNT > 8) {
                 sum = sum.add(sum.rearrange(Lanes.FOLD8));

@@ -4,6 +4,7 @@ import static ai.winnow.kernels.simd.Lanes.COUNT;
 import static ai.winnow.kernels.simd.Lanes.F;
 import static ai.winnow.kernels.simd.Lanes.FLOAT;
 import static ai.winnow.kernels.simd.Lanes.LE;
+import static ai.winnow.kernels.simd.Lanes.ODD_LANES;
 
 import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
@@ -27,10 +28,9 @@ final class F32Pages {
     private static final long AT6 = 6 * BYTES;
     private static final long AT7 = 7 * BYTES;
 
-    /** Two sums to one vector that has the first in the lanes without this bit, the second in those with it. */
-    private static final VectorMask<Float> BIT0 = VectorMask.fromLong(F, 0xaaaa_aaaa_aaaa_aaaaL);
-
+    /** Two sums to one vector that has the first in the lanes whose number has not bit 1, the second in those whose has; {@link Lanes#ODD_LANES} does it by bit 0. */
     private static final VectorMask<Float> BIT1 = VectorMask.fromLong(F, 0xcccc_cccc_cccc_ccccL);
+
     private static final VectorShuffle<Float> SWAP1 = VectorShuffle.fromOp(F, i -> i ^ 1);
     private static final VectorShuffle<Float> SWAP2 = VectorShuffle.fromOp(F, i -> i ^ 2);
 
@@ -99,8 +99,10 @@ final class F32Pages {
             s1 = FloatVector.fromMemorySegment(F, k, k1 + AT3, LE).fma(q3, s1);
             s2 = FloatVector.fromMemorySegment(F, k, k2 + AT3, LE).fma(q3, s2);
             s3 = FloatVector.fromMemorySegment(F, k, k3 + AT3, LE).fma(q3, s3);
-            FloatVector low = s0.blend(s1, BIT0).add(s1.blend(s0, BIT0).rearrange(SWAP1));
-            FloatVector high = s2.blend(s3, BIT0).add(s3.blend(s2, BIT0).rearrange(SWAP1));
+            FloatVector low =
+                    s0.blend(s1, ODD_LANES).add(s1.blend(s0, ODD_LANES).rearrange(SWAP1));
+            FloatVector high =
+                    s2.blend(s3, ODD_LANES).add(s3.blend(s2, ODD_LANES).rearrange(SWAP1));
             FloatVector sum = low.blend(high, BIT1).add(high.blend(low, BIT1).rearrange(SWAP2));
             if (COUNT > 8) {
                 sum = sum.add(sum.rearrange(Lanes.FOLD8));
@@ -137,7 +139,8 @@ final class F32Pages {
             s1 = FloatVector.fromMemorySegment(F, k, k1 + AT4, LE).fma(q4, s1);
             s0 = FloatVector.fromMemorySegment(F, k, k0 + AT5, LE).fma(q5, s0);
             s1 = FloatVector.fromMemorySegment(F, k, k1 + AT5, LE).fma(q5, s1);
-            FloatVector low = s0.blend(s1, BIT0).add(s1.blend(s0, BIT0).rearrange(SWAP1));
+            FloatVector low =
+                    s0.blend(s1, ODD_LANES).add(s1.blend(s0, ODD_LANES).rearrange(SWAP1));
             FloatVector sum = low.add(low.rearrange(SWAP2));
             if (COUNT > 8) {
                 sum = sum.add(sum.rearrange(Lanes.FOLD8));
@@ -180,7 +183,8 @@ final class F32Pages {
             s1 = FloatVector.fromMemorySegment(F, k, k1 + AT6, LE).fma(q6, s1);
             s0 = FloatVector.fromMemorySegment(F, k, k0 + AT7, LE).fma(q7, s0);
             s1 = FloatVector.fromMemorySegment(F, k, k1 + AT7, LE).fma(q7, s1);
-            FloatVector low = s0.blend(s1, BIT0).add(s1.blend(s0, BIT0).rearrange(SWAP1));
+            FloatVector low =
+                    s0.blend(s1, ODD_LANES).add(s1.blend(s0, ODD_LANES).rearrange(SWAP1));
             FloatVector sum = low.add(low.rearrange(SWAP2));
             if (COUNT > 8) {
                 sum = sum.add(sum.rearrange(Lanes.FOLD8));
