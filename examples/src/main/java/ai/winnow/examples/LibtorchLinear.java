@@ -5,8 +5,11 @@ import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.types.Shape;
 import ai.djl.nn.core.Linear;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A linear layer in libtorch. DJL has several calls that multiply by a weight, and libtorch is up to 1.4 times as fast with the
@@ -36,13 +39,19 @@ record LibtorchLinear(NDArray weight, Choice choice) {
      *
      * @param inputsFirst whether the weight lies as {@code [inputs, outputs]}
      * @param one the call for one row: decode
+     * @param tuned the call for one row where {@link Call#HALVES} is allowed
      * @param many the call for many rows: prefill
      */
-    record Choice(boolean inputsFirst, Call one, Call many) {
+    record Choice(boolean inputsFirst, Call one, Call tuned, Call many) {
         @Override
         public String toString() {
             return String.format(
-                    Locale.ROOT, "%s, %s / %s", inputsFirst ? "[in, out]" : "[out, in]", name(one), name(many));
+                    Locale.ROOT,
+                    "%s; prefill %s; decode %s; by hand %s",
+                    inputsFirst ? "[in, out]" : "[out, in]",
+                    name(many),
+                    name(one),
+                    name(tuned));
         }
 
         private static String name(Call call) {
@@ -61,9 +70,14 @@ record LibtorchLinear(NDArray weight, Choice choice) {
     private static final int REPEATS = 6;
     private static final int ROWS = 128;
 
-    /** F32 {@code [rows, inputs]} to {@code [rows, outputs]}; the result belongs to the manager of {@code x}. */
-    NDArray apply(NDArray x) {
-        return multiply(x, weight, choice.inputsFirst, x.getShape().get(0) == 1 ? choice.one : choice.many);
+    /**
+     * F32 {@code [rows, inputs]} to {@code [rows, outputs]}; the result belongs to the manager of {@code x}.
+     *
+     * @param tuned whether one row may be multiplied by {@link Call#HALVES}
+     */
+    NDArray apply(NDArray x, boolean tuned) {
+        Call one = tuned ? choice.tuned : choice.one;
+        return multiply(x, weight, choice.inputsFirst, x.getShape().get(0) == 1 ? one : choice.many);
     }
 
     private static NDArray multiply(NDArray x, NDArray weight, boolean inputsFirst, Call call) {
@@ -120,8 +134,8 @@ record LibtorchLinear(NDArray weight, Choice choice) {
     }
 
     /**
-     * Tries every call in both layouts and takes the fastest for one row: a decode step is what a service waits for. Of the calls
-     * that this layout leaves, the fastest for many rows, unless there are never {@code many}.
+     * Tries every call in both layouts. The layout is the one with the fastest call of all for one row: a decode step is what a
+     * service waits for. Of the calls that this layout leaves, the fastest for many rows, unless there are never {@code many}.
      */
     static Choice fastest(NDManager parent, int inputs, int outputs, boolean many) {
         try (NDManager manager = parent.newSubManager()) {
@@ -129,60 +143,75 @@ record LibtorchLinear(NDArray weight, Choice choice) {
             long rows = Math.min(outputs, PROBE_BYTES / 4 / inputs);
             int copies = Math.toIntExact(Math.clamp(PROBE_BYTES / 4 / inputs / rows, 1, REPEATS));
             NDArray memory = manager.ones(new Shape(copies, rows, inputs));
-            Choice best = new Choice(false, Call.LINEAR, Call.LINEAR);
+            @Nullable Choice best = null;
             double least = Double.POSITIVE_INFINITY;
             for (boolean inputsFirst : new boolean[] {false, true}) {
-                List<NDArray> weights = new ArrayList<>();
-                for (int i = 0; i < copies; i++) {
-                    NDArray weight = memory.get(i);
-                    weights.add(inputsFirst ? weight.reshape(inputs, rows) : weight);
+                Probe probe = new Probe(memory, inputsFirst, 1, REPEATS);
+                Timed one = probe.fastest(calls(inputsFirst, true));
+                Timed tuned = one;
+                if (outputs % 2 == 0 && rows % 2 == 0) {
+                    Timed halves = probe.fastest(List.of(Call.HALVES));
+                    tuned = halves.nanos < one.nanos ? halves : one;
                 }
-                for (Call call : calls(inputsFirst, true, outputs % 2 == 0 && rows % 2 == 0)) {
-                    double time = time(manager.ones(new Shape(1, inputs)), weights, inputsFirst, call, REPEATS);
-                    if (time < least) {
-                        least = time;
-                        best = new Choice(inputsFirst, call, best.many);
-                    }
+                if (best == null || tuned.nanos < least) {
+                    least = tuned.nanos;
+                    best = new Choice(inputsFirst, one.call, tuned.call, one.call);
                 }
             }
+            Choice chosen = Objects.requireNonNull(best);
             if (!many) {
-                return new Choice(best.inputsFirst, best.one, best.one);
+                return chosen;
             }
-            NDArray weight = memory.get(0);
-            weight = best.inputsFirst ? weight.reshape(inputs, rows) : weight;
-            least = Double.POSITIVE_INFINITY;
-            for (Call call : calls(best.inputsFirst, false, false)) {
-                double time = time(manager.ones(new Shape(ROWS, inputs)), List.of(weight), best.inputsFirst, call, 3);
-                if (time < least) {
-                    least = time;
-                    best = new Choice(best.inputsFirst, best.one, call);
-                }
-            }
-            return best;
+            Timed rowsAtOnce =
+                    new Probe(memory.get("0:1"), chosen.inputsFirst, ROWS, 3).fastest(calls(chosen.inputsFirst, false));
+            return new Choice(chosen.inputsFirst, chosen.one, chosen.tuned, rowsAtOnce.call);
         }
     }
 
-    private static List<Call> calls(boolean inputsFirst, boolean oneRow, boolean halves) {
+    private static List<Call> calls(boolean inputsFirst, boolean oneRow) {
         List<Call> calls = new ArrayList<>(List.of(Call.MATRIX_MATRIX));
         if (!inputsFirst) {
             calls.add(Call.LINEAR);
         }
         if (oneRow) {
             calls.add(Call.MATRIX_VECTOR);
-            if (halves) {
-                calls.add(Call.HALVES);
-            }
         }
         return calls;
     }
 
-    private static double time(NDArray x, List<NDArray> weights, boolean inputsFirst, Call call, int repeats) {
-        double best = Double.POSITIVE_INFINITY;
-        for (int i = 0; i < repeats; i++) {
-            long start = System.nanoTime();
-            multiply(x, weights.get(i % weights.size()), inputsFirst, call).close();
-            best = Math.min(best, (double) (System.nanoTime() - start));
+    private record Timed(Call call, double nanos) {}
+
+    /**
+     * Times calls.
+     *
+     * @param memory {@code [copies, outputs, inputs]}; the shape of a copy is turned round for {@code inputsFirst}
+     * @param rows of the input
+     */
+    private record Probe(NDArray memory, boolean inputsFirst, int rows, int repeats) {
+
+        Timed fastest(List<Call> calls) {
+            Shape shape = memory.getShape();
+            NDManager manager = memory.getManager();
+            List<NDArray> weights = new ArrayList<>();
+            for (int i = 0; i < shape.get(0); i++) {
+                NDArray weight = memory.get(i);
+                weights.add(inputsFirst ? weight.reshape(shape.get(2), shape.get(1)) : weight);
+            }
+            NDArray x = manager.ones(new Shape(rows, shape.get(2)));
+            return calls.stream()
+                    .map(call -> new Timed(call, time(x, weights, call)))
+                    .min(Comparator.comparingDouble(Timed::nanos))
+                    .orElseThrow();
         }
-        return best;
+
+        private double time(NDArray x, List<NDArray> weights, Call call) {
+            double best = Double.POSITIVE_INFINITY;
+            for (int i = 0; i < repeats; i++) {
+                long start = System.nanoTime();
+                multiply(x, weights.get(i % weights.size()), inputsFirst, call).close();
+                best = Math.min(best, (double) (System.nanoTime() - start));
+            }
+            return best;
+        }
     }
 }

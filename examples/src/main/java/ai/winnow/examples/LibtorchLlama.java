@@ -50,6 +50,7 @@ final class LibtorchLlama implements AutoCloseable {
     private final NDArray cosines; // [maxPositions, headDim]
     private final NDArray sines;
     private final Map<String, LibtorchLinear.Choice> choices = new LinkedHashMap<>();
+    private boolean tuned;
     private int length;
     private long headNanos;
 
@@ -116,6 +117,11 @@ final class LibtorchLlama implements AutoCloseable {
         return headNanos;
     }
 
+    /** Whether products with one row may take {@link LibtorchLinear.Call#HALVES}; otherwise only what DJL offers as one call. */
+    void tune(boolean byHand) {
+        tuned = byHand;
+    }
+
     /** Forgets the sequence. */
     void reset() {
         length = 0;
@@ -133,7 +139,7 @@ final class LibtorchLlama implements AutoCloseable {
             length += tokens.length;
             long start = System.nanoTime();
             NDArray last = x.get(new NDIndex("{}:{}", tokens.length - 1, tokens.length));
-            float[] logits = head.apply(norm(last, finalNorm)).toFloatArray();
+            float[] logits = head.apply(norm(last, finalNorm), tuned).toFloatArray();
             headNanos += System.nanoTime() - start;
             return logits;
         }
@@ -168,7 +174,7 @@ final class LibtorchLlama implements AutoCloseable {
         int shared = size.numKeyValueHeads();
         int headDim = size.headDim();
         int total = length + tokens;
-        NDArray projected = layer.queryKeyValue.apply(x).reshape(tokens, heads + 2L * shared, headDim);
+        NDArray projected = layer.queryKeyValue.apply(x, tuned).reshape(tokens, heads + 2L * shared, headDim);
         NDArray byHead = projected.transpose(1, 0, 2); // [heads + 2 shared, tokens, headDim]
         NDArray turned = rotate(byHead.get(new NDIndex("0:{}", heads + shared)), total - tokens, total);
         NDIndex place = new NDIndex(":, {}:{}, :", total - tokens, total);
@@ -188,7 +194,8 @@ final class LibtorchLlama implements AutoCloseable {
             }
             NDArray mixed = scores.softmax(-1).matMul(values); // [shared, heads / shared * tokens, headDim]
             return layer.output.apply(
-                    mixed.reshape(heads, tokens, headDim).transpose(1, 0, 2).reshape(tokens, (long) heads * headDim));
+                    mixed.reshape(heads, tokens, headDim).transpose(1, 0, 2).reshape(tokens, (long) heads * headDim),
+                    tuned);
         }
     }
 
@@ -204,10 +211,10 @@ final class LibtorchLlama implements AutoCloseable {
     }
 
     private NDArray feedForward(Layer layer, NDArray x) {
-        NDList halves = layer.gateUp.apply(x).split(2, 1);
+        NDList halves = layer.gateUp.apply(x, tuned).split(2, 1);
         NDArray gate = halves.get(0);
         NDArray activated = gate.getNDArrayInternal().sigmoid().muli(gate);
-        return layer.down.apply(activated.muli(halves.get(1)));
+        return layer.down.apply(activated.muli(halves.get(1)), tuned);
     }
 
     /** 0 where a token may look, {@link #MASKED} after it: {@code [tokens, length + tokens]}. */

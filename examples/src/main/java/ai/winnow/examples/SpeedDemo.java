@@ -26,7 +26,7 @@ record SpeedDemo(ModelShape shape, int threads, Progress progress) {
         SpeedRun run = SpeedRun.of(shape, PROMPT_TOKENS, NEW_TOKENS, threads);
         SpeedTable table = new SpeedTable(shape);
         ModelShape inF32 = SpeedTable.fitting(shape, DType.F32);
-        table.add(new LibtorchSpeed(shape, SEED, run, progress).measure(inF32));
+        new LibtorchSpeed(shape, SEED, run, progress).measure(inF32).forEach(table::add);
         WinnowSpeed winnow = new WinnowSpeed(shape, SEED, run, progress);
         try (SparseModel dense = winnow.load(inF32, DType.F32)) {
             winnow.measure(List.of(dense), DType.F32).forEach(table::add);

@@ -42,8 +42,9 @@ class LibtorchLinearTest {
         try (NDManager manager = Engine.getEngine("PyTorch").newBaseManager()) {
             NDArray rows = manager.create(weight, new Shape(OUTPUTS, INPUTS));
             NDArray stored = inputsFirst ? rows.transpose().add(0) : rows;
-            LibtorchLinear linear = new LibtorchLinear(stored, new Choice(inputsFirst, call, Call.MATRIX_MATRIX));
-            NDArray y = linear.apply(manager.create(x, new Shape(1, INPUTS)));
+            LibtorchLinear linear =
+                    new LibtorchLinear(stored, new Choice(inputsFirst, Call.MATRIX_MATRIX, call, Call.MATRIX_MATRIX));
+            NDArray y = linear.apply(manager.create(x, new Shape(1, INPUTS)), true);
             assertThat(y.getShape()).isEqualTo(new Shape(1, OUTPUTS));
             assertThat(y.toFloatArray()).containsExactly(expected, within(1e-4f));
         }
