@@ -34,7 +34,7 @@ public final class LoadTime implements Callable<Integer> {
     }
 
     @Override
-    public Integer call() {
+    public Integer call() throws InterruptedException {
         PrintWriter out = spec.commandLine().getOut();
         long start = System.nanoTime();
         ModelOptions options = ModelOptions.defaults().withWarmUp(warmUp);
@@ -44,6 +44,11 @@ public final class LoadTime implements Callable<Integer> {
             out.printf("load        %.2f s%n", seconds);
             out.printf("weights     %.2f GB%n", weights / 1e9);
             out.printf("resident    %s%n", ProcessMemory.text(ProcessMemory.resident()));
+            // What the heap keeps as free space after the warm-up's garbage is not the model's. G1 gives it back behind
+            // the collection, in parts.
+            System.gc();
+            Thread.sleep(1500);
+            out.printf("collected   %s%n", ProcessMemory.text(ProcessMemory.resident()));
             ProcessMemory.peak()
                     .ifPresent(peak -> out.printf(
                             "peak        %.2f GB, %.2f x the weights%n", peak / 1e9, peak / (double) weights));
