@@ -100,7 +100,11 @@ final class WeightPacker {
                     default -> copyAny(source.dtype(), in, from, step, target.dtype(), out, to, count);
                 };
         if (!finite) {
-            throw notFinite(name);
+            long at = 0;
+            while (Float.isFinite(target.dtype().getFloat(out, to + at))) {
+                at++;
+            }
+            throw notFinite(name, from + at * step, source.dtype(), target.dtype());
         }
     }
 
@@ -143,9 +147,9 @@ final class WeightPacker {
             DType inType, MemorySegment in, long from, int step, DType outType, MemorySegment out, long to, int count) {
         boolean finite = true;
         for (int i = 0; i < count; i++) {
-            float value = inType.getFloat(in, from + (long) i * step);
-            outType.setFloat(out, to + i, value);
-            finite &= Float.isFinite(value);
+            outType.setFloat(out, to + i, inType.getFloat(in, from + (long) i * step));
+            finite &=
+                    Float.isFinite(outType.getFloat(out, to + i)); // a finite number may be too large for a narrow type
         }
         return finite;
     }
@@ -160,7 +164,7 @@ final class WeightPacker {
             for (int column = 0; column < columns; column++) {
                 float value = source.dtype().getFloat(source.segment(), (long) row * columns + column);
                 if (!Float.isFinite(value)) {
-                    throw notFinite(name);
+                    throw notFinite(name, (long) row * columns + column, source.dtype(), target.dtype());
                 }
                 greatest = Math.max(greatest, Math.abs(value));
             }
@@ -176,8 +180,10 @@ final class WeightPacker {
         });
     }
 
-    private static ArtefactException notFinite(String name) {
-        return new ArtefactException("weight '" + name
-                + "' holds NaN or infinity; the checkpoint is damaged, or was written in a type too narrow for it");
+    private static ArtefactException notFinite(String name, long element, DType from, DType to) {
+        return new ArtefactException("weight '" + name + "' holds NaN or infinity at element " + element + " (" + from
+                + " in the checkpoint, read as " + to
+                + "); the checkpoint is damaged, or a type is too narrow for it: try"
+                + " another weightType");
     }
 }

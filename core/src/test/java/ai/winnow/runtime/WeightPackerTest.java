@@ -75,13 +75,28 @@ class WeightPackerTest {
                     Tensor target = Tensor.allocate(arena, TensorSpec.of(to, 70, 70), new Layout.Dense(order));
                     assertThatThrownBy(() -> WeightPacker.pack("model.w", source, target))
                             .isInstanceOf(ArtefactException.class)
-                            .hasMessageContaining("'model.w'");
+                            .hasMessageContaining("'model.w' holds NaN or infinity at element 4833");
                 }
             }
             Tensor target =
                     Tensor.allocate(arena, TensorSpec.of(DType.I8, 70, 70), new Layout.ScaledRows(Order.COLUMN_MAJOR));
             assertThatThrownBy(() -> WeightPacker.pack("model.w", source, target))
                     .isInstanceOf(ArtefactException.class);
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({"F32,F16,70000", "BF16,F16,65536", "F64,F16,-1e5", "F32,BF16,3.4e38"})
+    void aNumberTooLargeForANarrowTypeIsRefused(DType from, DType to, float large) {
+        try (Arena arena = Arena.ofShared()) {
+            Tensor source = random(arena, from, 3, 5);
+            from.setFloat(source.segment(), 7, large);
+            for (Order order : Order.values()) {
+                Tensor target = Tensor.allocate(arena, TensorSpec.of(to, 3, 5), new Layout.Dense(order));
+                assertThatThrownBy(() -> WeightPacker.pack("model.w", source, target))
+                        .isInstanceOf(ArtefactException.class)
+                        .hasMessageContaining("element 7 (" + from + " in the checkpoint, read as " + to + ")");
+            }
         }
     }
 
