@@ -53,18 +53,23 @@ public final class KvCache implements AutoCloseable {
         }
         this.pages = (int) Math.min(Math.min(heads * shape.pagesPerHead(), affordable), Integer.MAX_VALUE - 8);
         TensorSpec pool = TensorSpec.of(shape.dtype(), pages, KvShape.PAGE_ROWS, shape.headDim());
-        this.keys = Tensor.allocate(arena, pool, Layout.ROW_MAJOR);
-        this.values = Tensor.allocate(arena, pool, Layout.ROW_MAJOR);
-        this.table =
-                Tensor.allocate(arena, DType.I32, shape.slots(), shape.layers(), shape.heads(), shape.pagesPerHead());
-        this.lengths = Tensor.allocate(arena, DType.I32, shape.slots(), shape.layers(), shape.heads());
-        this.tableSegment = table.segment();
-        this.lengthSegment = lengths.segment();
-        this.free = new int[pages];
-        this.positions = new int[shape.slots()];
-        this.pagesOfHead = new int[Math.toIntExact(heads)];
-        for (int page = pages - 1; page >= 0; page--) {
-            free[freeCount++] = page;
+        try {
+            this.keys = Tensor.allocate(arena, pool, Layout.ROW_MAJOR);
+            this.values = Tensor.allocate(arena, pool, Layout.ROW_MAJOR);
+            this.table = Tensor.allocate(
+                    arena, DType.I32, shape.slots(), shape.layers(), shape.heads(), shape.pagesPerHead());
+            this.lengths = Tensor.allocate(arena, DType.I32, shape.slots(), shape.layers(), shape.heads());
+            this.tableSegment = table.segment();
+            this.lengthSegment = lengths.segment();
+            this.free = new int[pages];
+            this.positions = new int[shape.slots()];
+            this.pagesOfHead = new int[Math.toIntExact(heads)];
+            for (int page = pages - 1; page >= 0; page--) {
+                free[freeCount++] = page;
+            }
+        } catch (RuntimeException | Error e) {
+            arena.close(); // shared memory is not freed with the object
+            throw e;
         }
     }
 

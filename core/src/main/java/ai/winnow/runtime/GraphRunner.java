@@ -26,8 +26,14 @@ public final class GraphRunner implements AutoCloseable {
             Graph graph, Weights weights, Backends backends, Workers workers, Function<String, Tensor> inputs) {
         this.workers = workers;
         Plan plan = new Planner(backends).plan(Map.of(graph.phase(), graph));
-        this.scratch = memory(arena, plan.scratchBytes());
-        this.bound = new BoundGraph(plan.phase(graph.phase()), weights, inputs, memory(arena, plan.activationBytes()));
+        try {
+            this.scratch = memory(arena, plan.scratchBytes());
+            MemorySegment activations = memory(arena, plan.activationBytes());
+            this.bound = new BoundGraph(plan.phase(graph.phase()), weights, inputs, activations);
+        } catch (RuntimeException | Error e) {
+            arena.close();
+            throw e;
+        }
     }
 
     /** Runs the graph; the outputs are valid until the next run. */

@@ -48,28 +48,34 @@ public final class Session implements AutoCloseable {
         int sequences = model.limits().maxSequences();
         int tokens = model.limits().maxTokens();
         this.cache = new KvCache(model.definition().kvShape(model.limits()), model.kvBytes());
-        declare(StandardInputs.TOKENS, 1);
-        declare(StandardInputs.SEQUENCES, 1);
-        declare(StandardInputs.OUTPUTS, 1);
-        declare("ids", tokens);
-        declare("positions", tokens);
-        declare("sequence", tokens);
-        declare("indptr", sequences + 1);
-        declare("slots", sequences);
-        declare("outputRows", sequences);
-        inputs.put("kv.keys", cache.keys());
-        inputs.put("kv.values", cache.values());
-        inputs.put("kv.table", cache.table());
-        inputs.put("kv.lengths", cache.lengths());
-        Plan plan = model.plan();
-        this.scratch = GraphRunner.memory(arena, plan.scratchBytes());
-        MemorySegment memory = GraphRunner.memory(arena, plan.activationBytes());
-        plan.phases()
-                .forEach((phase, steps) ->
-                        graphs.put(phase, new BoundGraph(steps, model.weights(), name -> input(name), memory)));
-        this.results = Tensor.allocate(
-                arena, DType.F32, sequences, model.definition().dimensions().vocabSize());
-        this.serials = new long[sequences];
+        try {
+            declare(StandardInputs.TOKENS, 1);
+            declare(StandardInputs.SEQUENCES, 1);
+            declare(StandardInputs.OUTPUTS, 1);
+            declare("ids", tokens);
+            declare("positions", tokens);
+            declare("sequence", tokens);
+            declare("indptr", sequences + 1);
+            declare("slots", sequences);
+            declare("outputRows", sequences);
+            inputs.put("kv.keys", cache.keys());
+            inputs.put("kv.values", cache.values());
+            inputs.put("kv.table", cache.table());
+            inputs.put("kv.lengths", cache.lengths());
+            Plan plan = model.plan();
+            this.scratch = GraphRunner.memory(arena, plan.scratchBytes());
+            MemorySegment memory = GraphRunner.memory(arena, plan.activationBytes());
+            plan.phases()
+                    .forEach((phase, steps) ->
+                            graphs.put(phase, new BoundGraph(steps, model.weights(), name -> input(name), memory)));
+            this.results = Tensor.allocate(
+                    arena, DType.F32, sequences, model.definition().dimensions().vocabSize());
+            this.serials = new long[sequences];
+        } catch (RuntimeException | Error e) {
+            cache.close();
+            arena.close();
+            throw e;
+        }
     }
 
     private void declare(String name, int size) {
