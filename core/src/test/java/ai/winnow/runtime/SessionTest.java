@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import ai.winnow.BackendException;
 import ai.winnow.ShapeException;
 import ai.winnow.ir.Phase;
+import ai.winnow.ir.Role;
 import ai.winnow.method.SparsityPolicy;
 import ai.winnow.tensor.DType;
 import com.google.gson.JsonArray;
@@ -19,6 +20,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.Test;
@@ -151,7 +153,7 @@ class SessionTest {
             SequenceId sequence = session.open();
             session.run(Phase.PREFILL, Batch.of(sequence, 1, 2, 3));
             session.observe((node, operands) -> {
-                if (node.site().role() == ai.winnow.ir.Role.FINAL_NORM) {
+                if (node.site().role() == Role.FINAL_NORM) {
                     operands.output(0).dtype().setFloat(operands.out(0), 0, Float.NaN);
                 }
             });
@@ -160,6 +162,39 @@ class SessionTest {
                     .hasMessageContaining("not finite");
             session.observe(null);
             assertThat(session.length(sequence)).isEqualTo(3);
+        }
+    }
+
+    @Test
+    void aFailureInALaterPieceOfAPromptUndoesTheEarlierOnesToo() {
+        try (Session session = MODEL.newSession()) {
+            SequenceId first = session.open();
+            SequenceId second = session.open();
+            int[] next = tokens(1, 11);
+            session.run(Phase.PREFILL, Batch.of(first, tokens(10, 7)));
+            float[] expected = session.run(Phase.DECODE, Batch.of(first, next)).copyOf(0);
+            session.truncate(first, 10);
+            session.run(Phase.PREFILL, Batch.of(second, tokens(5, 8)));
+            int pages = session.freePages();
+            // Two pieces of 20 rows: the first ends within the second sequence, the second one fails.
+            AtomicInteger runs = new AtomicInteger();
+            session.observe((node, operands) -> {
+                if (node.site().role() == Role.TOKEN_EMBED && runs.incrementAndGet() == 2) {
+                    operands.output(0).dtype().setFloat(operands.out(0), 0, Float.NaN);
+                }
+            });
+            Batch batch =
+                    new Batch(List.of(new Batch.Entry(first, tokens(12, 9)), new Batch.Entry(second, tokens(28, 10))));
+            assertThatThrownBy(() -> session.run(Phase.PREFILL, batch))
+                    .isInstanceOf(BackendException.class)
+                    .hasMessageContaining("not finite");
+            session.observe(null);
+            assertThat(runs).hasValue(2);
+            assertThat(session.length(first)).isEqualTo(10);
+            assertThat(session.length(second)).isEqualTo(5);
+            assertThat(session.freePages()).isEqualTo(pages);
+            assertThat(session.run(Phase.DECODE, Batch.of(first, next)).copyOf(0))
+                    .containsExactly(expected);
         }
     }
 
