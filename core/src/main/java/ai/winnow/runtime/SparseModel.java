@@ -71,7 +71,8 @@ public final class SparseModel implements AutoCloseable {
      */
     public static SparseModel load(Path folder, SparsityPolicy policy, ModelOptions options) {
         ModelConfig config = ModelConfig.read(folder);
-        return build(config, new Weights(SafeTensors.open(folder)), folder, policy, options, Backends.discover());
+        Backends backends = Backends.discover();
+        return build(config, new Weights(SafeTensors.open(folder)), folder, policy, options, backends);
     }
 
     /** A model of tensors from anywhere; {@code source} is closed with it. */
@@ -124,11 +125,26 @@ public final class SparseModel implements AutoCloseable {
         Map<String, Tensor> tensors = new HashMap<>();
         artefacts.values().forEach(artefact -> tensors.putAll(artefact.tensors()));
         Weights overlaid = tensors.isEmpty() ? base : base.overlay(tensors);
+        Workers crew = null;
         try {
             pack(plan, overlaid);
-            this.workers = new Workers(
-                    options.threads() == 0 ? Runtime.getRuntime().availableProcessors() : options.threads());
+            crew = new Workers(options.threads() == 0 ? Runtime.getRuntime().availableProcessors() : options.threads());
+            this.weights = overlaid;
+            this.workers = crew;
+            warnIfSlow(backends);
+            long loaded = System.nanoTime() - start;
+            this.warmUpReport = options.warmUp() ? warmUp() : "off: the first requests will be slow";
+            LOG.info(
+                    "loaded {} ({} MiB of weights) in {} ms, policy {}; warm-up {}",
+                    definition.family(),
+                    overlaid.bytes() >> 20,
+                    loaded / 1_000_000,
+                    policy,
+                    warmUpReport);
         } catch (RuntimeException | Error e) {
+            if (crew != null) {
+                crew.close();
+            }
             if (overlaid != base) {
                 overlaid.close();
             }
@@ -137,7 +153,9 @@ public final class SparseModel implements AutoCloseable {
         if (overlaid != base) {
             base.close();
         }
-        this.weights = overlaid;
+    }
+
+    private static void warnIfSlow(Backends backends) {
         backends.missing()
                 .forEach(missing -> LOG.warn("backend {} cannot run here: {}", missing.name(), missing.reason()));
         if (backends.ready().size() == 1) {
@@ -145,15 +163,12 @@ public final class SparseModel implements AutoCloseable {
                     "no fast backend is ready, everything runs on plain Java, far slower; put"
                             + " winnow-kernels-simd on the class path and start the JVM with --add-modules jdk.incubator.vector");
         }
-        long loaded = System.nanoTime() - start;
-        this.warmUpReport = options.warmUp() ? new WarmUp(this).run() : "off: the first requests will be slow";
-        LOG.info(
-                "loaded {} ({} MiB of weights) in {} ms, policy {}; warm-up {}",
-                definition.family(),
-                weights.bytes() >> 20,
-                loaded / 1_000_000,
-                policy,
-                warmUpReport);
+    }
+
+    private String warmUp() {
+        try (Session session = newSession()) {
+            return new WarmUp(session).run();
+        }
     }
 
     private static StepLimits limits(ModelDefinition definition, ModelOptions options) {
@@ -219,19 +234,24 @@ public final class SparseModel implements AutoCloseable {
     }
 
     /**
-     * The same model under another policy, sharing the weights in memory.
+     * The same model under another policy, sharing the weights in memory. What the policy needs in another layout is read from the
+     * checkpoint again. Do not interrupt the calling thread: that closes the checkpoint's files, for this model too.
      *
      * @param artefacts calibration results by method; what is not named is searched for as at {@link #load}
      */
-    public synchronized SparseModel withPolicy(SparsityPolicy other, Map<String, Artefact> artefacts) {
-        requireOpen();
-        Weights shared = weights.retain();
+    public SparseModel withPolicy(SparsityPolicy other, Map<String, Artefact> artefacts) {
+        Weights shared = retainWeights();
         try {
             return new SparseModel(definition, shared, folder, other, options.withArtefacts(artefacts), backends);
         } catch (RuntimeException | Error e) {
             shared.close();
             throw e;
         }
+    }
+
+    private synchronized Weights retainWeights() {
+        requireOpen();
+        return weights.retain();
     }
 
     /** A session with its own memory for activations, keys and values. */
