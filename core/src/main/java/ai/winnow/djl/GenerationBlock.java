@@ -11,16 +11,19 @@ import ai.djl.training.ParameterStore;
 import ai.djl.util.PairList;
 import ai.djl.util.passthrough.PassthroughNDArray;
 import ai.winnow.OverloadedException;
+import ai.winnow.decode.FinishReason;
 import ai.winnow.decode.TextStream;
 import ai.winnow.ir.Phase;
 import ai.winnow.runtime.Batch;
 import ai.winnow.runtime.Logits;
 import ai.winnow.runtime.SequenceId;
 import ai.winnow.runtime.Session;
+import java.lang.ref.Cleaner;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Iterator;
 import java.util.List;
+import java.util.concurrent.CancellationException;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -41,6 +44,8 @@ final class GenerationBlock extends AbstractSymbolBlock implements StreamingBloc
             return new PassthroughNDArray(this);
         }
     }
+
+    private static final Cleaner CLEANER = Cleaner.create();
 
     private final WinnowModel model;
     private final Object scoring = new Object();
@@ -106,18 +111,43 @@ final class GenerationBlock extends AbstractSymbolBlock implements StreamingBloc
         if (inputs.size() != 1) {
             throw new UnsupportedOperationException("a stream is the text of one prompt, found " + inputs.size());
         }
-        Iterator<String> pieces = submit(prompt(inputs.head())).iterator();
-        return new Iterator<>() {
-            @Override
-            public boolean hasNext() {
-                return pieces.hasNext();
-            }
+        TextStream stream = submit(prompt(inputs.head()));
+        Pieces pieces = new Pieces(stream);
+        // DJL has no way to say that nobody reads any more: a stream that is dropped shall not hold its pages to the
+        // end.
+        CLEANER.register(pieces, stream::cancel);
+        return pieces;
+    }
 
-            @Override
-            public NDList next() {
-                return new NDList(new PassthroughNDArray(pieces.next()));
+    private static final class Pieces implements Iterator<NDList> {
+        private final TextStream stream;
+        private final Iterator<String> texts;
+
+        Pieces(TextStream stream) {
+            this.stream = stream;
+            this.texts = stream.iterator();
+        }
+
+        @Override
+        public boolean hasNext() {
+            boolean more = texts.hasNext();
+            if (!more) {
+                requireNotCancelled(stream);
             }
-        };
+            return more;
+        }
+
+        @Override
+        public NDList next() {
+            return new NDList(new PassthroughNDArray(texts.next()));
+        }
+    }
+
+    /** A text that was cut short must not look like a whole one. */
+    static void requireNotCancelled(TextStream stream) {
+        if (stream.finishReason().orElse(null) == FinishReason.CANCELLED) {
+            throw new CancellationException("the generation was cancelled, or the model closed");
+        }
     }
 
     private static Prompt prompt(NDArray array) {

@@ -10,7 +10,6 @@ import ai.djl.translate.Batchifier;
 import ai.djl.translate.Translator;
 import ai.djl.translate.TranslatorContext;
 import ai.djl.util.passthrough.PassthroughNDArray;
-import ai.winnow.decode.FinishReason;
 import ai.winnow.decode.Generation;
 import ai.winnow.decode.TextStream;
 import ai.winnow.djl.GenerationBlock.Prompt;
@@ -18,7 +17,6 @@ import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
-import java.util.concurrent.CancellationException;
 import java.util.stream.Stream;
 
 /**
@@ -57,9 +55,7 @@ abstract sealed class GenerationTranslator<O> implements Translator<String, O> {
     /** The finished text, or an error if it was cut short by anything but a limit. */
     private static String finished(TextStream stream) {
         Generation generation = stream.join();
-        if (generation.reason() == FinishReason.CANCELLED) {
-            throw new CancellationException("the generation was cancelled, or the model closed");
-        }
+        GenerationBlock.requireNotCancelled(stream);
         return generation.text();
     }
 
@@ -118,10 +114,14 @@ abstract sealed class GenerationTranslator<O> implements Translator<String, O> {
         @Override
         protected void computeAsyncOutputInternal(BytesSupplier output) {
             PublisherBytesSupplier publisher = (PublisherBytesSupplier) output;
-            while (pieces.hasNext()) {
-                publisher.appendContent(pieces.next().getBytes(StandardCharsets.UTF_8), false);
+            try {
+                while (pieces.hasNext()) {
+                    publisher.appendContent(pieces.next().getBytes(StandardCharsets.UTF_8), false);
+                }
+            } finally {
+                // DJL's publisher knows no errors, and a subscriber waits until the last chunk has come.
+                publisher.appendContent(new byte[0], true);
             }
-            publisher.appendContent(new byte[0], true);
         }
 
         @Override

@@ -24,8 +24,12 @@ import java.io.ByteArrayOutputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CancellationException;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -133,6 +137,36 @@ class WinnowEngineTest {
                         .loadModel())
                 .isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("topP must be in (0, 1]");
+        assertThatThrownBy(() -> EngineOptions.parse(Map.of("weightType", "int7")))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("option 'weightType'")
+                .hasMessageContaining("int7");
+        assertThatThrownBy(() -> EngineOptions.parse(Map.of("stop", "[\"a\", null]")))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("option 'stop'");
+    }
+
+    @Test
+    void aStreamCutOffByClosingTheModelDoesNotLookLikeAWholeText() throws Exception {
+        Criteria<String, BytesSupplier> criteria = small(
+                        Winnow.criteria(BabyLlama.folder()).setTypes(String.class, BytesSupplier.class))
+                .optOption("maxNewTokens", "150")
+                .optOption("maxSequences", "1")
+                .build();
+        ZooModel<String, BytesSupplier> streaming = criteria.loadModel();
+        Predictor<String, BytesSupplier> predictor = streaming.newPredictor();
+        List<StreamOutput<BytesSupplier>> ahead = new ArrayList<>();
+        for (int i = 0; i < 5; i++) {
+            ahead.add(predictor.streamingPredict(PROMPT)); // one runs, the others wait for it
+        }
+        IteratorBytesSupplier pieces = (IteratorBytesSupplier) ahead.getLast().getIterativeOutput();
+        StreamOutput<BytesSupplier> pushed = predictor.streamingPredict(PROMPT);
+        PublisherBytesSupplier publisher = (PublisherBytesSupplier) pushed.getAsyncOutput();
+        var ended = publisher.subscribe(chunk -> {});
+        streaming.close();
+        assertThatThrownBy(() -> pieces.getAsString()).isInstanceOf(CancellationException.class);
+        assertThatThrownBy(pushed::computeAsyncOutput).isInstanceOf(CancellationException.class);
+        ended.get(5, TimeUnit.SECONDS); // the subscriber does not wait for ever
     }
 
     @Test
