@@ -1,5 +1,6 @@
 package ai.winnow.djl;
 
+import ai.winnow.WinnowException;
 import ai.winnow.decode.DecoderOptions;
 import ai.winnow.decode.GenerationOptions;
 import ai.winnow.io.Artefact;
@@ -13,6 +14,7 @@ import com.google.gson.Gson;
 import com.google.gson.JsonParseException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Set;
@@ -86,7 +88,7 @@ record EngineOptions(SparsityPolicy policy, ModelOptions model, DecoderOptions d
                 } catch (NumberFormatException e) {
                     throw new IllegalArgumentException(
                             "option '" + name + "': expected a number, found '" + text + "'", e);
-                } catch (IllegalArgumentException e) {
+                } catch (IllegalArgumentException | WinnowException e) {
                     throw new IllegalArgumentException("option '" + name + "': " + e.getMessage(), e);
                 }
             }
@@ -130,7 +132,11 @@ record EngineOptions(SparsityPolicy policy, ModelOptions model, DecoderOptions d
             return new String[] {text};
         }
         try {
-            return new Gson().fromJson(text, String[].class);
+            String[] strings = new Gson().fromJson(text, String[].class);
+            if (Arrays.asList(strings).contains(null)) {
+                throw new IllegalArgumentException("expected a JSON list of texts, found '" + text + "'");
+            }
+            return strings;
         } catch (JsonParseException e) {
             throw new IllegalArgumentException("expected a text or a JSON list of texts, found '" + text + "'", e);
         }

@@ -42,7 +42,7 @@ public final class HuggingFaceCodec implements TextCodec, AutoCloseable {
      * Opens the tokenizer of the checkpoint in {@code folder}.
      *
      * @throws ArtefactException if there is no {@value #FILE_NAME}, or it cannot be read
-     * @throws UnsupportedModelException if DJL's tokenizers are not on the class path
+     * @throws UnsupportedModelException if DJL's tokenizers are not on the class path, or their native library cannot be loaded
      */
     public static HuggingFaceCodec open(Path folder) {
         Path file = folder.resolve(FILE_NAME);
@@ -54,14 +54,28 @@ public final class HuggingFaceCodec implements TextCodec, AutoCloseable {
         TokenizerVocabulary vocabulary = TokenizerVocabulary.read(file);
         try {
             return new HuggingFaceCodec(HuggingFaceTokenizer.newInstance(file, WHOLE_TEXTS), vocabulary);
-        } catch (NoClassDefFoundError e) {
-            throw new UnsupportedModelException(
-                    "text needs a tokenizer: add the dependency " + COORDINATE + " (on the module path also"
-                            + " --add-modules ai.djl.tokenizers); missing is " + e.getMessage(),
-                    e);
+        } catch (LinkageError e) {
+            throw unavailable(e);
         } catch (IOException | RuntimeException e) {
             throw new ArtefactException(file + ": cannot be read as a tokenizer: " + e.getMessage(), e);
         }
+    }
+
+    private static UnsupportedModelException unavailable(LinkageError e) {
+        if (e instanceof NoClassDefFoundError && e.getCause() instanceof ClassNotFoundException) {
+            return new UnsupportedModelException(
+                    "text needs a tokenizer: add the dependency " + COORDINATE + " (on the module path also"
+                            + " --add-modules ai.djl.tokenizers); missing is " + e.getMessage(),
+                    e);
+        }
+        Throwable root = e;
+        while (root.getCause() != null) {
+            root = root.getCause();
+        }
+        return new UnsupportedModelException(
+                "the native library of " + COORDINATE + " cannot be loaded here: " + root
+                        + "; it needs glibc, and a cache folder (DJL_CACHE_DIR) that allows code to be loaded from it",
+                e);
     }
 
     @Override

@@ -20,6 +20,8 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledOnOs;
+import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 
 /** One model, many threads, for a long time. */
@@ -63,6 +65,7 @@ class PredictorThreadsTest {
     }
 
     @Test
+    @EnabledOnOs(OS.LINUX) // where the kernel says what is resident
     void aThousandPredictionsDoNotGrowNativeMemory(@TempDir Path folder) throws Exception {
         Path tiny = TinyLlama.write(folder, 1);
         try (ZooModel<String, String> model = Winnow.criteria(tiny)
@@ -89,11 +92,8 @@ class PredictorThreadsTest {
     /** Resident memory beside the heap. */
     private static long nativeBytes() throws Exception {
         System.gc();
-        Path statm = Path.of("/proc/self/statm");
-        if (!Files.exists(statm)) {
-            return 0;
-        }
-        long resident = 4096 * Long.parseLong(Files.readString(statm).split(" ")[1]);
+        long resident = 4096
+                * Long.parseLong(Files.readString(Path.of("/proc/self/statm")).split(" ")[1]);
         return resident
                 - ManagementFactory.getMemoryMXBean().getHeapMemoryUsage().getCommitted();
     }
