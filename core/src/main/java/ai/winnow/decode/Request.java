@@ -62,7 +62,11 @@ final class Request {
     /** Whether the request has ended; ends it if its time is over. */
     boolean isOver() {
         if (!stream.isDone() && deadline != null && stream.age().compareTo(deadline) >= 0) {
-            finish(FinishReason.DEADLINE);
+            try {
+                finish(FinishReason.DEADLINE);
+            } catch (RuntimeException e) { // the user's codec: it must not end the others
+                stream.finish(FinishReason.FAILED, e);
+            }
         }
         return stream.isDone();
     }
