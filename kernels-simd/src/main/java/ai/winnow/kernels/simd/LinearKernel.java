@@ -9,12 +9,16 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * {@code x [rows, in] -> y [rows, out]} with a bias or without. The outputs are split among the threads. Several rows
- * are multiplied together by {@link Gemm}; where that does not pay, each part of the weight is read once a row, from cache after the
- * first.
+ * are multiplied together by {@link Gemm}. Where that does not pay, the rows come one by one (column-major), or each slab of the
+ * weight is read once a row, from cache after the first (row-major).
  *
- * <p>Scratch: the prepared x of every row, then what each part needs; or the chains of one row.
+ * <p>Scratch: the prepared x of every row, then what each part needs; or a row by itself and its chains.
  */
 record LinearKernel(StoredWeight weight, boolean bias, int maxRows) implements Kernel, Workers.Task {
+
+    // Scratch of a row by itself: which it is, and the sums of its chains.
+    private static final long ROW = 0;
+    private static final long CHAINS = 64;
 
     /** Weight bytes that stay in cache while several rows pass over them. */
     private static final long CACHE_BYTES = 1 << 18;
@@ -28,13 +32,17 @@ record LinearKernel(StoredWeight weight, boolean bias, int maxRows) implements K
     public long workspaceBytes() {
         return Math.max(
                 maxRows * weight.preparedBytes() + Parts.scratch(weight.partBytes(maxRows), Parts.MOST),
-                weight.chainBytes());
+                CHAINS + weight.chainBytes());
     }
 
     @Override
     public void run(Operands operands, Workspace workspace) {
         int rows = operands.inRows(0);
         if (rows == 0) {
+            return;
+        }
+        if (weight.isColumnMajor() && !weight.multiplies(rows)) {
+            oneByOne(operands, workspace, rows);
             return;
         }
         long prepared = weight.preparedBytes();
@@ -44,21 +52,45 @@ record LinearKernel(StoredWeight weight, boolean bias, int maxRows) implements K
             }
         }
         int parts = Parts.ofWeight(workspace, weight.bytes() * rows, weight.outputs());
-        boolean chained = rows == 1 && weight.chains() > 1;
-        workspace.workers().run(this, operands, workspace, chained ? Math.min(parts, weight.chains()) : parts);
-        if (chained) {
-            weight.addChains(workspace.scratch(), 0, operands.out(0));
+        workspace.workers().run(this, operands, workspace, parts);
+    }
+
+    /** A few rows of a column-major weight: each reads it all, in long stretches. */
+    private void oneByOne(Operands operands, Workspace workspace, int rows) {
+        MemorySegment scratch = workspace.scratch();
+        int parts = Parts.ofWeight(workspace, weight.bytes(), weight.outputs());
+        boolean chained = weight.chained(rows);
+        for (int row = 0; row < rows; row++) {
+            scratch.set(Lanes.INT, ROW, row);
+            workspace.workers().run(this, operands, workspace, chained ? Math.min(parts, weight.chains()) : parts);
+            if (chained) {
+                weight.addChains(scratch, CHAINS, operands.out(0), 4L * weight.outputs() * row);
+            }
         }
+    }
+
+    private void oneOf(Operands operands, MemorySegment scratch, int part, int parts) {
+        int row = scratch.get(Lanes.INT, ROW);
+        MemorySegment x = operands.in(0);
+        long xAt = 4L * weight.inputs() * row;
+        @Nullable MemorySegment start = bias ? operands.in(2) : null;
+        if (weight.chained(operands.inRows(0))) {
+            for (int chain = part; chain < weight.chains(); chain += parts) {
+                weight.denseChain(operands.in(1), x, xAt, start, chain, scratch, CHAINS);
+            }
+            return;
+        }
+        int lo = Parts.begin(weight.outputs(), Parts.GRAIN, part, parts);
+        int hi = Parts.begin(weight.outputs(), Parts.GRAIN, part + 1, parts);
+        long yAt = 4L * weight.outputs() * row;
+        weight.dense(operands.in(1), x, xAt, start, operands.out(0), yAt, lo, hi, scratch, CHAINS);
     }
 
     @Override
     public void run(Operands operands, Workspace workspace, int part, int parts) {
         int rows = operands.inRows(0);
-        if (rows == 1 && weight.chains() > 1) {
-            for (int chain = part; chain < weight.chains(); chain += parts) {
-                weight.denseChain(
-                        operands.in(1), operands.in(0), bias ? operands.in(2) : null, chain, workspace.scratch(), 0);
-            }
+        if (weight.isColumnMajor() && !weight.multiplies(rows)) {
+            oneOf(operands, workspace.scratch(), part, parts);
             return;
         }
         int from = Parts.begin(weight.outputs(), Parts.GRAIN, part, parts);

@@ -13,7 +13,7 @@ import org.jspecify.annotations.Nullable;
  * {@code x [rows, in] -> y [rows, out]} from the selected inputs of each row: the list is made once by the calling thread, then the
  * outputs are split. Only the weights of listed inputs are read; a full list gives the bits of {@link LinearKernel}.
  *
- * <p>Scratch: the row and the length of its list; the list; what the selection needs; the chains of one row.
+ * <p>Scratch: the row and the length of its list; the list; what the selection needs; the chains of a row.
  */
 record SparseLinearKernel(StoredWeight weight, InputSelection selection, boolean bias) implements Kernel, Workers.Task {
 
@@ -49,10 +49,10 @@ record SparseLinearKernel(StoredWeight weight, InputSelection selection, boolean
             scratch.set(Lanes.INT, LISTED, listed);
             long bytes = weight.type().bytes((long) listed * weight.outputs());
             int parts = Parts.ofWeight(workspace, bytes, weight.outputs());
-            boolean chained = rows == 1 && weight.chains() > 1;
+            boolean chained = weight.chained(rows);
             workspace.workers().run(this, operands, workspace, chained ? Math.min(parts, weight.chains()) : parts);
             if (chained) {
-                weight.addChains(scratch, chainsAt(), operands.out(0));
+                weight.addChains(scratch, chainsAt(), operands.out(0), 4L * weight.outputs() * row);
             }
         }
     }
@@ -76,16 +76,16 @@ record SparseLinearKernel(StoredWeight weight, InputSelection selection, boolean
         int row = scratch.get(Lanes.INT, ROW);
         int listed = scratch.get(Lanes.INT, LISTED);
         @Nullable MemorySegment start = bias ? operands.in(selection.hasOperand() ? 3 : 2) : null;
-        if (operands.inRows(0) == 1 && weight.chains() > 1) {
+        long xAt = 4L * weight.inputs() * row;
+        if (weight.chained(operands.inRows(0))) {
             for (int chain = part; chain < weight.chains(); chain += parts) {
                 weight.listedChain(
-                        operands.in(1), scratch, LIST, listed, operands.in(0), start, chain, scratch, chainsAt());
+                        operands.in(1), scratch, LIST, listed, operands.in(0), xAt, start, chain, scratch, chainsAt());
             }
             return;
         }
         int lo = Parts.begin(weight.outputs(), Parts.GRAIN, part, parts);
         int hi = Parts.begin(weight.outputs(), Parts.GRAIN, part + 1, parts);
-        long xAt = 4L * weight.inputs() * row;
         long yAt = 4L * weight.outputs() * row;
         weight.listed(operands.in(1), scratch, LIST, listed, operands.in(0), xAt, start, operands.out(0), yAt, lo, hi);
     }
