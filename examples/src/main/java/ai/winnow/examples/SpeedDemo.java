@@ -1,5 +1,6 @@
 package ai.winnow.examples;
 
+import ai.djl.engine.EngineException;
 import ai.winnow.calibrate.CalibrationData;
 import ai.winnow.calibrate.CalibrationRun;
 import ai.winnow.method.SparsityPolicy;
@@ -26,7 +27,11 @@ record SpeedDemo(ModelShape shape, int threads, Progress progress) {
         SpeedRun run = SpeedRun.of(shape, PROMPT_TOKENS, NEW_TOKENS, threads);
         SpeedTable table = new SpeedTable(shape);
         ModelShape inF32 = SpeedTable.fitting(shape, DType.F32);
-        new LibtorchSpeed(shape, SEED, run, progress).measure(inF32).forEach(table::add);
+        try {
+            new LibtorchSpeed(shape, SEED, run, progress).measure(inF32).forEach(table::add);
+        } catch (EngineException | LinkageError e) {
+            progress.say("libtorch cannot run here, its rows are left out (winnow doctor says more): %s", e);
+        }
         WinnowSpeed winnow = new WinnowSpeed(shape, SEED, run, progress);
         try (SparseModel dense = winnow.load(inF32, DType.F32)) {
             winnow.measure(List.of(dense), DType.F32).forEach(table::add);

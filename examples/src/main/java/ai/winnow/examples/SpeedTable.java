@@ -6,6 +6,7 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
 import java.util.OptionalLong;
+import org.jspecify.annotations.Nullable;
 
 /** The rows of the table of speeds, and how they compare. */
 final class SpeedTable {
@@ -54,7 +55,8 @@ final class SpeedTable {
                 "no head",
                 "at most",
                 "layers");
-        Measured strongest = strongestOf(rows.getFirst());
+        @Nullable Measured baseline = rows.getFirst().speed().engine().equals("libtorch") ? rows.getFirst() : null;
+        @Nullable Measured strongest = baseline == null ? null : strongestOf(baseline);
         for (Measured row : rows) {
             Measured dense = denseOf(row);
             boolean sparse = row.bytes() < dense.bytes();
@@ -67,8 +69,8 @@ final class SpeedTable {
                     text(row.speed().decodeTokensPerSecond(), "%.2f"),
                     text(row.tokenNanos() / 1e6, "%.1f"),
                     text(row.headNanos() / 1e6, "%.1f"),
-                    text(row.speedup(rows.getFirst()), "%.2f"),
-                    text(row.speedup(strongest), "%.2f"),
+                    baseline == null ? "" : text(row.speedup(baseline), "%.2f"),
+                    strongest == null ? "" : text(row.speedup(strongest), "%.2f"),
                     sparse ? text(row.speedup(dense), "%.2f") : "",
                     sparse ? text(row.byteBound(dense), "%.2f") : "",
                     sparse ? text(row.speedupWithoutHead(dense), "%.2f") : "",

@@ -9,10 +9,13 @@ import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.types.Shape;
 import ai.winnow.examples.LibtorchLinear.Call;
 import ai.winnow.examples.LibtorchLinear.Choice;
+import org.junit.jupiter.api.condition.EnabledOnOs;
+import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 /** Whichever call turns out to be the fastest, it computes the same. */
+@EnabledOnOs(value = OS.LINUX, architectures = "amd64") // the platform of the native jar that the build takes
 class LibtorchLinearTest {
 
     private static final int INPUTS = 6;
