@@ -49,6 +49,11 @@ final class CalibrateCommand implements Callable<Integer> {
     @Override
     public Integer call() throws IOException {
         PrintWriter out = spec.commandLine().getOut();
+        if (windows < 1 || window < 2) {
+            throw new ParameterException(
+                    spec.commandLine(),
+                    "--windows must be at least 1 and --window at least 2 (a token and the one before it)");
+        }
         SparsityPolicy policy = model.policy();
         if (policy.methods().stream().allMatch(method -> method.calibrator().isEmpty())) {
             out.println(policy + " needs no calibration");

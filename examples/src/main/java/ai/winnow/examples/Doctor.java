@@ -121,10 +121,19 @@ final class Doctor implements Callable<Integer> {
         try {
             Engine libtorch = Engine.getEngine("PyTorch");
             line("libtorch", "%s", libtorch.getVersion());
-        } catch (EngineException | UnsatisfiedLinkError e) {
-            line("MISSING", "libtorch (only the comparison needs it): %s", e.getMessage());
+        } catch (EngineException | LinkageError e) {
+            line("MISSING", "libtorch (only the comparison needs it): %s", causes(e));
         }
         line("tokenizers", "%s", property("native/lib/tokenizers.properties", "version", "none on the class path"));
+    }
+
+    /** What DJL says, and what it is that it wraps. */
+    private static String causes(Throwable e) {
+        StringBuilder text = new StringBuilder(String.valueOf(e.getMessage()));
+        for (Throwable cause = e.getCause(); cause != null; cause = cause.getCause()) {
+            text.append(" <- ").append(cause);
+        }
+        return text.toString();
     }
 
     private void line(String name, String format, @Nullable Object... values) {

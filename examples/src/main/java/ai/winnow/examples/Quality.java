@@ -4,7 +4,7 @@ package ai.winnow.examples;
  * One row of the table of quality; the fields are those of {@code demo.json}.
  *
  * @param sparsityAsked what the policy was told to remove
- * @param sparsityReached share of the weight bytes that were not read, of all linear layers and the head
+ * @param sparsityReached share of the weight bytes that a sequence decoded alone does not read, of all linear layers and the head
  * @param tokens how many predictions were scored
  */
 record Quality(

@@ -161,7 +161,8 @@ final class QualityDemo {
         out.println(
                 "asked: share of inputs that the method is told to skip where it acts. reached: share of the weight bytes of");
         out.println(
-                "all linear layers and the head that were not read (the head is always dense). KL in nats a token.");
+                "all linear layers and the head that a sequence decoded alone does not read (the head is always dense).");
+        out.println("KL in nats a token.");
         out.println();
         return rows;
     }

@@ -10,6 +10,7 @@ import java.nio.file.Path;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import me.tongfei.progressbar.ProgressBar;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -54,8 +55,10 @@ public final class WriteCheckpoint implements Callable<Integer> {
     @Option(names = "--shape", required = true, description = "1b (that of Llama-3.2-1B, 2.5 GB) or tiny")
     private Size size = Size.TINY;
 
-    @Option(names = "--out", required = true, description = "the folder; made if it is missing")
-    private Path out = Path.of("");
+    @Option(
+            names = "--out",
+            description = "the folder; made if it is missing (default: target/checkpoint and the shape's name)")
+    private @Nullable Path out;
 
     @Option(names = "--seed", defaultValue = "1", description = "other seed, other weights (default: ${DEFAULT-VALUE})")
     private long seed;
@@ -70,11 +73,12 @@ public final class WriteCheckpoint implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
+        Path folder = out == null ? Path.of("target", "checkpoint-" + size) : out;
         Map<String, TensorSpec> specs = size.shape.tensors(DType.BF16);
         try (RandomWeights weights = new RandomWeights(specs, seed);
                 ShardedSafeTensorsWriter writer = ShardedSafeTensorsWriter.create(
-                        out, specs, Map.of("format", "pt", "origin", "random, seed " + seed), size.shardBytes);
-                ProgressBar bar = Progress.bar("writing " + out, " MB", 1_000_000, size.shape.bytes(DType.BF16))) {
+                        folder, specs, Map.of("format", "pt", "origin", "random, seed " + seed), size.shardBytes);
+                ProgressBar bar = Progress.bar("writing " + folder, " MB", 1_000_000, size.shape.bytes(DType.BF16))) {
             for (Map.Entry<String, TensorSpec> tensor : specs.entrySet()) {
                 try (Arena passing = Arena.ofShared()) {
                     writer.write(tensor.getKey(), weights.load(tensor.getKey(), passing));
@@ -82,8 +86,8 @@ public final class WriteCheckpoint implements Callable<Integer> {
                 bar.stepBy(tensor.getValue().maxBytes());
             }
         }
-        Files.writeString(out.resolve("config.json"), size.shape.json());
-        System.out.printf("%s: %d tensors, %.2f GB%n", out, specs.size(), size.shape.bytes(DType.BF16) / 1e9);
+        Files.writeString(folder.resolve("config.json"), size.shape.json());
+        System.out.printf("%s: %d tensors, %.2f GB%n", folder, specs.size(), size.shape.bytes(DType.BF16) / 1e9);
         return 0;
     }
 }
