@@ -6,6 +6,8 @@ module ai.winnow.kernels.simd {
     requires transitive ai.winnow.core;
     requires jdk.incubator.vector;
 
+    exports ai.winnow.kernels.simd.limits;
+
     provides ai.winnow.kernel.KernelProvider with
             ai.winnow.kernels.simd.SimdProvider;
 }

@@ -52,16 +52,9 @@ final class Bench implements AutoCloseable {
     private static List<Layout> layouts(
             OpCase declared, Support.Supported supported, Layout.@org.jspecify.annotations.Nullable Order order) {
         return PreparedCase.layouts(declared, supported).stream()
-                .filter(layouts -> order == null || layouts.stream().anyMatch(layout -> orderOf(layout) == order))
+                .filter(layouts -> order == null || layouts.stream().anyMatch(layout -> layout.order() == order))
                 .findFirst()
                 .orElseThrow(() -> new IllegalArgumentException("no kernel reads " + declared + " " + order));
-    }
-
-    private static Layout.Order orderOf(Layout layout) {
-        return switch (layout) {
-            case Layout.Dense dense -> dense.order();
-            case Layout.ScaledRows scaled -> scaled.order();
-        };
     }
 
     /** Runs the kernel once, and counts its bytes. */

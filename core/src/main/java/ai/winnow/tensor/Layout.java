@@ -15,6 +15,9 @@ public sealed interface Layout {
     /** Bytes that {@code spec} takes in this layout. */
     long bytes(TensorSpec spec);
 
+    /** Which axis of a matrix is contiguous. */
+    Order order();
+
     /** The order of the two axes of a matrix. */
     enum Order {
         ROW_MAJOR,

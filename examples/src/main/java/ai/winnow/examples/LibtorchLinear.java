@@ -1,9 +1,11 @@
 package ai.winnow.examples;
 
+import ai.djl.engine.Engine;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.types.Shape;
 import ai.djl.nn.core.Linear;
+import ai.djl.pytorch.jni.JniUtils;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
@@ -17,10 +19,10 @@ import org.jspecify.annotations.Nullable;
  *
  * @param weight F32 {@code [outputs, inputs]}, or {@code [inputs, outputs]} where the choice says so
  */
-record LibtorchLinear(NDArray weight, Choice choice) {
+public record LibtorchLinear(NDArray weight, Choice choice) {
 
     /** Which function of DJL multiplies. */
-    enum Call {
+    public enum Call {
         /** {@code Linear.linear(x, weight)}. */
         LINEAR,
         /** {@code x.matMul(weight)}, both of two dimensions. */
@@ -42,7 +44,7 @@ record LibtorchLinear(NDArray weight, Choice choice) {
      * @param tuned the call for one row where {@link Call#HALVES} is allowed
      * @param many the call for many rows: prefill
      */
-    record Choice(boolean inputsFirst, Call one, Call tuned, Call many) {
+    public record Choice(boolean inputsFirst, Call one, Call tuned, Call many) {
         @Override
         public String toString() {
             return String.format(
@@ -64,6 +66,16 @@ record LibtorchLinear(NDArray weight, Choice choice) {
         }
     }
 
+    /** libtorch with that many threads in an operation, checked. */
+    public static Engine engine(int threads) {
+        Engine engine = Engine.getEngine("PyTorch");
+        JniUtils.setNumThreads(threads);
+        if (JniUtils.getNumThreads() != threads) {
+            throw new IllegalStateException("libtorch uses " + JniUtils.getNumThreads() + " threads, not " + threads);
+        }
+        return engine;
+    }
+
     /** Weights are cycled through this many bytes, so that none comes from the cache. */
     private static final long PROBE_BYTES = 256L << 20;
 
@@ -75,7 +87,7 @@ record LibtorchLinear(NDArray weight, Choice choice) {
      *
      * @param tuned whether one row may be multiplied by {@link Call#HALVES}
      */
-    NDArray apply(NDArray x, boolean tuned) {
+    public NDArray apply(NDArray x, boolean tuned) {
         Call one = tuned ? choice.tuned : choice.one;
         return multiply(x, weight, choice.inputsFirst, x.getShape().get(0) == 1 ? one : choice.many);
     }
@@ -137,7 +149,7 @@ record LibtorchLinear(NDArray weight, Choice choice) {
      * Tries every call in both layouts. The layout is the one with the fastest of DJL's own calls for one row: a decode step is what
      * a service waits for. Of the calls that this layout leaves, the fastest for many rows, unless there are never {@code many}.
      */
-    static Choice fastest(NDManager parent, int inputs, int outputs, boolean many) {
+    public static Choice fastest(NDManager parent, int inputs, int outputs, boolean many) {
         try (NDManager manager = parent.newSubManager()) {
             // A tall matrix is sampled: its rows are alike.
             long rows = Math.min(outputs, PROBE_BYTES / 4 / inputs);

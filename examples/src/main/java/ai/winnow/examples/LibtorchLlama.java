@@ -1,13 +1,11 @@
 package ai.winnow.examples;
 
-import ai.djl.engine.Engine;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDList;
 import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.index.NDIndex;
 import ai.djl.ndarray.types.DataType;
 import ai.djl.ndarray.types.Shape;
-import ai.djl.pytorch.jni.JniUtils;
 import ai.winnow.architecture.Architecture;
 import ai.winnow.architecture.Dimensions;
 import ai.winnow.architecture.ModelConfig;
@@ -64,7 +62,7 @@ final class LibtorchLlama implements AutoCloseable {
     LibtorchLlama(ModelConfig config, TensorSource source, int threads, int maxPositions) {
         this.size = Architecture.define(config, source, null).dimensions();
         this.epsilon = (float) config.positive("rms_norm_eps");
-        this.manager = engine(threads).newBaseManager();
+        this.manager = LibtorchLinear.engine(threads).newBaseManager();
         LibtorchWeights weights = new LibtorchWeights(source, manager, arena);
         int hidden = size.hiddenSize();
         LibtorchLinear.Choice queryKeyValue =
@@ -95,16 +93,6 @@ final class LibtorchLlama implements AutoCloseable {
         double theta = config.positive("rope_theta", 10_000);
         this.cosines = rotary(theta, maxPositions, true);
         this.sines = rotary(theta, maxPositions, false);
-    }
-
-    /** libtorch with that many threads in an operation, checked. */
-    static Engine engine(int threads) {
-        Engine engine = Engine.getEngine("PyTorch");
-        JniUtils.setNumThreads(threads);
-        if (JniUtils.getNumThreads() != threads) {
-            throw new IllegalStateException("libtorch uses " + JniUtils.getNumThreads() + " threads, not " + threads);
-        }
-        return engine;
     }
 
     /** Which call and layout each kind of layer uses, for decode and for prefill. */

@@ -27,14 +27,9 @@ record StoredWeight(DType type, Layout.Order order, int inputs, int outputs, lon
     private static final int CHAINS = 4;
 
     static StoredWeight of(TensorSpec spec, Layout layout) {
-        Layout.Order order =
-                switch (layout) {
-                    case Layout.Dense dense -> dense.order();
-                    case Layout.ScaledRows scaled -> scaled.order();
-                };
         return new StoredWeight(
                 spec.dtype(),
-                order,
+                layout.order(),
                 Math.toIntExact(spec.shape().max(1)),
                 Math.toIntExact(spec.shape().max(0)),
                 Layout.ScaledRows.scalesOffset(spec));
