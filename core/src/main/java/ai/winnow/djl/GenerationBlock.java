@@ -113,8 +113,7 @@ final class GenerationBlock extends AbstractSymbolBlock implements StreamingBloc
         }
         TextStream stream = submit(prompt(inputs.head()));
         Pieces pieces = new Pieces(stream);
-        // DJL has no way to say that nobody reads any more: a stream that is dropped shall not hold its pages to the
-        // end.
+        // DJL has no way to say that nobody reads any more; a stream that is dropped shall not hold its pages.
         CLEANER.register(pieces, stream::cancel);
         return pieces;
     }

@@ -30,7 +30,7 @@ public record PackedWeight(Tensor packed, Tensor meaning) {
         Tensor meaning = Tensor.allocate(arena, values.spec(), Layout.ROW_MAJOR);
         long rows = spec.shape().rowDim().max();
         long columns = spec.shape().rowElements();
-        Order order = order(layout);
+        Order order = layout.order();
         for (long row = 0; row < rows; row++) {
             float scale = type == DType.I8 ? scaleOf(values, row, columns) : 1;
             float stored = layout instanceof Layout.ScaledRows ? storeScale(packed, row, scale) : 1;
@@ -43,13 +43,6 @@ public record PackedWeight(Tensor packed, Tensor meaning) {
             }
         }
         return new PackedWeight(packed, meaning);
-    }
-
-    private static Order order(Layout layout) {
-        return switch (layout) {
-            case Layout.Dense dense -> dense.order();
-            case Layout.ScaledRows scaled -> scaled.order();
-        };
     }
 
     private static float scaleOf(Tensor values, long row, long columns) {

@@ -72,7 +72,7 @@ final class LibtorchPeer implements Peer {
         manager.close();
     }
 
-    /** A computation whose arrays are freed after each run but the last. */
+    /** A computation whose arrays are freed after each run. */
     private static final class Run implements Subject {
         private final NDManager own;
         private final Function<NDManager, NDArray> computation;
