@@ -5,6 +5,7 @@ import ai.winnow.kernel.Support;
 import ai.winnow.kernel.Workers;
 import ai.winnow.kernel.Workspace;
 import ai.winnow.tensor.Layout;
+import ai.winnow.tensor.NativeMemory;
 import ai.winnow.tensor.Operands;
 import ai.winnow.tensor.Storage;
 import ai.winnow.tensor.Tensor;
@@ -41,7 +42,7 @@ public record PreparedCase(
 
         static Guarded allocate(TensorSpec spec, Arena arena) {
             long bytes = spec.maxBytes();
-            MemorySegment whole = arena.allocate(bytes + 2 * Tensor.ALIGNMENT, Tensor.ALIGNMENT);
+            MemorySegment whole = NativeMemory.allocate(arena, bytes + 2 * Tensor.ALIGNMENT);
             whole.fill(GUARD);
             MemorySegment inner = whole.asSlice(Tensor.ALIGNMENT, Math.max(bytes, 1));
             return new Guarded(new Tensor(spec, Layout.ROW_MAJOR, Storage.wrap(inner, arena)), whole);
@@ -102,7 +103,7 @@ public record PreparedCase(
                 .toList();
         Operands operands =
                 declared.bind(inputs, outputs.stream().map(Guarded::tensor).toList(), arena);
-        MemorySegment scratch = arena.allocate(Math.max(kernel.workspaceBytes(), 1), Tensor.ALIGNMENT);
+        MemorySegment scratch = NativeMemory.allocate(arena, kernel.workspaceBytes());
         scratch.fill((byte) 0xFF); // NaN, or -1: a kernel that reads before it writes is found out
         return new PreparedCase(
                 declared,

@@ -7,7 +7,6 @@ import static ai.winnow.kernels.simd.GemmTile.WIDTH;
 import static ai.winnow.kernels.simd.Lanes.COUNT;
 import static ai.winnow.kernels.simd.Lanes.F;
 import static ai.winnow.kernels.simd.Lanes.FLOAT;
-import static ai.winnow.kernels.simd.Lanes.INT;
 import static ai.winnow.kernels.simd.Lanes.LE;
 
 import ai.winnow.tensor.DType;
@@ -24,7 +23,7 @@ import org.jspecify.annotations.Nullable;
  * row has the bits of the column-major matrix-vector kernels, whatever M and however the outputs are split.
  *
  * <p>Blocks of W, {@link GemmTile#DEPTH} inputs by {@link #BLOCK} outputs, are widened and packed to panels in L2; the rows of A that belong to them pass
- * over the panels in register tiles. While a block is multiplied, the next one is drawn into L2. Traffic: W once, A once for each {@link #BLOCK} outputs
+ * over the panels in register tiles. Traffic: W once, A once for each {@link #BLOCK} outputs
  * and C once for each {@code DEPTH} inputs, both from L2 or L3.
  */
 public final class Gemm {
@@ -32,10 +31,12 @@ public final class Gemm {
     /** Outputs of a block. */
     private static final int BLOCK = 256;
 
+    /** Rows of A that are copied at once: some tiles. They and a block of W share L2. */
+    private static final int CHUNK = 48;
+
     private static final long ROWS_AT = 4L * DEPTH * BLOCK;
-    private static final long EDGE_AT = ROWS_AT + GemmTile.ROWS * A_PITCH;
-    private static final long SINK_AT = EDGE_AT + GemmTile.ROWS * 2 * VECTOR;
-    private static final long TURNED_AT = SINK_AT + 64;
+    private static final long EDGE_AT = ROWS_AT + CHUNK * A_PITCH;
+    private static final long TURNED_AT = EDGE_AT + GemmTile.ROWS * 2 * VECTOR;
     private static final long TURN_AT = TURNED_AT + 4L * DEPTH * BLOCK;
 
     /** Scratch memory of a call, whatever the shape: a multiple of 64. */
@@ -86,34 +87,19 @@ public final class Gemm {
                             width,
                             scratch,
                             scratchAt);
-                    block(a, aAt + 4L * j, m, k, depth, width, w, wAt, 0, 0, 0, c, cAt + 4L * o, n, scratch, scratchAt);
                 } else {
                     long rowBytes = type.bytes(n);
-                    long from = wAt + j * rowBytes + type.bytes(o);
-                    GemmPack.run(type, w, from, rowBytes, depth, width, scratch, scratchAt);
-                    // The next block: DEPTH inputs on, or at the first inputs of the next outputs; drawn in only if it
-                    // is as large.
-                    boolean down = j + depth + DEPTH <= k;
-                    boolean across = j + depth >= k && o + width + BLOCK <= hi && DEPTH <= k;
-                    long next = down ? from + DEPTH * rowBytes : wAt + type.bytes(o + BLOCK);
-                    block(
-                            a,
-                            aAt + 4L * j,
-                            m,
-                            k,
+                    GemmPack.run(
+                            type,
+                            w,
+                            wAt + j * rowBytes + type.bytes(o),
+                            rowBytes,
                             depth,
                             width,
-                            w,
-                            down || across ? next : wAt,
-                            rowBytes,
-                            down || across ? DEPTH : 0,
-                            type.bytes(width),
-                            c,
-                            cAt + 4L * o,
-                            n,
                             scratch,
                             scratchAt);
                 }
+                block(a, aAt + 4L * j, m, k, depth, width, c, cAt + 4L * o, n, scratch, scratchAt);
             }
         }
         if (scales != null) {
@@ -121,7 +107,10 @@ public final class Gemm {
         }
     }
 
-    /** Multiplies a packed block with all rows of A: C[m, width] += A[m, depth] * panels. */
+    /**
+     * Multiplies a packed block with all rows of A: C[m, width] += A[m, depth] * panels. A panel stays in L1 while some rows pass over it, whose inputs are in
+     * L2 by then.
+     */
     private static void block(
             MemorySegment a,
             long aAt,
@@ -129,61 +118,39 @@ public final class Gemm {
             int k,
             int depth,
             int width,
-            MemorySegment w,
-            long aheadAt,
-            long aheadRowBytes,
-            int aheadRows,
-            long aheadWidth,
             MemorySegment c,
             long cAt,
             int n,
             MemorySegment scratch,
             long scratchAt) {
-        int tiles = (m + GemmTile.ROWS - 1) / GemmTile.ROWS;
-        long step = aheadRows == 0 ? 0 : (aheadWidth * WIDTH / width + tiles - 1) / tiles;
-        int eighth = Math.max(1, depth / 8);
-        int row = 0;
-        long column = 0;
-        int touched = 0;
-        for (int r = 0; r < m; ) {
-            int rows = GemmTile.rows(m - r);
-            copyRows(a, aAt + 4L * r * k, 4L * k, rows, depth, scratch, scratchAt + ROWS_AT);
-            long to = cAt + 4L * r * n;
+        for (int top = 0; top < m; top += CHUNK) {
+            int bottom = Math.min(m, top + CHUNK);
+            copyRows(a, aAt + 4L * top * k, 4L * k, bottom - top, depth, scratch, scratchAt + ROWS_AT);
             for (int p = 0; p < width; p += WIDTH) {
-                boolean ahead = row < aheadRows;
-                long aheadAt1 = ahead ? aheadAt + row * aheadRowBytes + column : aheadAt;
-                long aheadRow = ahead ? aheadRowBytes : 0;
-                long aheadStep = ahead ? Math.min(step, (aheadWidth - 1 - column) / eighth) : 0;
                 boolean edge = p + WIDTH > width;
-                if (edge) {
-                    copyEdge(c, to + 4L * p, 4L * n, scratch, scratchAt + EDGE_AT, 2 * VECTOR, rows, width - p);
-                }
-                touched += GemmTile.run(
-                        rows,
-                        scratch,
-                        scratchAt + 4L * depth * p,
-                        depth,
-                        scratch,
-                        scratchAt + ROWS_AT,
-                        edge ? scratch : c,
-                        edge ? scratchAt + EDGE_AT : to + 4L * p,
-                        edge ? 2 * VECTOR : 4L * n,
-                        w,
-                        aheadAt1,
-                        aheadRow,
-                        aheadStep);
-                if (edge) {
-                    copyEdge(scratch, scratchAt + EDGE_AT, 2 * VECTOR, c, to + 4L * p, 4L * n, rows, width - p);
-                }
-                column += step * eighth;
-                if (column >= aheadWidth) {
-                    column = 0;
-                    row += 8;
+                for (int r = top; r < bottom; ) {
+                    int rows = GemmTile.rows(bottom - r);
+                    long to = cAt + 4L * r * n + 4L * p;
+                    if (edge) {
+                        copyEdge(c, to, 4L * n, scratch, scratchAt + EDGE_AT, 2 * VECTOR, rows, width - p);
+                    }
+                    GemmTile.run(
+                            rows,
+                            scratch,
+                            scratchAt + 4L * depth * p,
+                            depth,
+                            scratch,
+                            scratchAt + ROWS_AT + (r - top) * A_PITCH,
+                            edge ? scratch : c,
+                            edge ? scratchAt + EDGE_AT : to,
+                            edge ? 2 * VECTOR : 4L * n);
+                    if (edge) {
+                        copyEdge(scratch, scratchAt + EDGE_AT, 2 * VECTOR, c, to, 4L * n, rows, width - p);
+                    }
+                    r += rows;
                 }
             }
-            r += rows;
         }
-        scratch.set(INT, scratchAt + SINK_AT, touched);
     }
 
     /** Packs a block of a weight stored [out][in]: turned in its own type first. */

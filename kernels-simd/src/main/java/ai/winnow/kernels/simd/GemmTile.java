@@ -1,6 +1,5 @@
 package ai.winnow.kernels.simd;
 
-import static ai.winnow.kernels.simd.Lanes.BYTE;
 import static ai.winnow.kernels.simd.Lanes.COUNT;
 import static ai.winnow.kernels.simd.Lanes.F;
 import static ai.winnow.kernels.simd.Lanes.FLOAT;
@@ -14,8 +13,8 @@ import jdk.incubator.vector.FloatVector;
  * panel, the rows of A lie {@link #A_PITCH} apart, those of C as far as the caller says.
  *
  * <p>Six rows by two vectors need 12 accumulators, 2 vectors of B and 1 of A: all 16 registers of AVX2, and enough chains to fill the fma units of AVX-512
- * too, where taller tiles were no faster (and from 8 rows on C1 gives up: "out of virtual registers", and the method may stay interpreted). Each k reads one
- * byte of the weights that are packed next, eight rows in turn, so that they are in L2 by then: the sum of these bytes is returned to keep the reads alive.
+ * too, where taller tiles gain 8 % at most (and from 8 rows on C1 gives up: "out of virtual registers", and the method may stay interpreted). The loop holds
+ * nothing but the product: one read of the weights that are packed next, in each step and so in L2 by then, cost more scalar instructions than it saved time.
  */
 final class GemmTile {
 
@@ -46,7 +45,7 @@ final class GemmTile {
     }
 
     /** The tile of {@code rows} rows. */
-    static int run(
+    static void run(
             int rows,
             MemorySegment b,
             long bAt,
@@ -55,21 +54,17 @@ final class GemmTile {
             long aAt,
             MemorySegment c,
             long cAt,
-            long cPitch,
-            MemorySegment w,
-            long aheadAt,
-            long aheadRow,
-            long aheadStep) {
-        return switch (rows) {
-            case 6 -> rows6(b, bAt, depth, a, aAt, c, cAt, cPitch, w, aheadAt, aheadRow, aheadStep);
-            case 4 -> rows4(b, bAt, depth, a, aAt, c, cAt, cPitch, w, aheadAt, aheadRow, aheadStep);
-            case 3 -> rows3(b, bAt, depth, a, aAt, c, cAt, cPitch, w, aheadAt, aheadRow, aheadStep);
-            case 2 -> rows2(b, bAt, depth, a, aAt, c, cAt, cPitch, w, aheadAt, aheadRow, aheadStep);
-            default -> rows1(b, bAt, depth, a, aAt, c, cAt, w, aheadAt, aheadRow, aheadStep);
-        };
+            long cPitch) {
+        switch (rows) {
+            case 6 -> rows6(b, bAt, depth, a, aAt, c, cAt, cPitch);
+            case 4 -> rows4(b, bAt, depth, a, aAt, c, cAt, cPitch);
+            case 3 -> rows3(b, bAt, depth, a, aAt, c, cAt, cPitch);
+            case 2 -> rows2(b, bAt, depth, a, aAt, c, cAt, cPitch);
+            default -> rows1(b, bAt, depth, a, aAt, c, cAt);
+        }
     }
 
-    private static int rows6(
+    private static void rows6(
             MemorySegment b,
             long bAt,
             int depth,
@@ -77,11 +72,7 @@ final class GemmTile {
             long aAt,
             MemorySegment c,
             long cAt,
-            long cPitch,
-            MemorySegment w,
-            long aheadAt,
-            long aheadRow,
-            long aheadStep) {
+            long cPitch) {
         long c1 = cAt + cPitch;
         long c2 = cAt + 2 * cPitch;
         long c3 = cAt + 3 * cPitch;
@@ -99,9 +90,7 @@ final class GemmTile {
         FloatVector high4 = FloatVector.fromMemorySegment(F, c, c4 + VECTOR, LE);
         FloatVector low5 = FloatVector.fromMemorySegment(F, c, c5, LE);
         FloatVector high5 = FloatVector.fromMemorySegment(F, c, c5 + VECTOR, LE);
-        int touched = 0;
         for (int k = 0; k < depth; k++) {
-            touched += w.get(BYTE, aheadAt + (k & 7) * aheadRow + (k >> 3) * aheadStep);
             FloatVector low = FloatVector.fromMemorySegment(F, b, bAt + 2 * VECTOR * k, LE);
             FloatVector high = FloatVector.fromMemorySegment(F, b, bAt + 2 * VECTOR * k + VECTOR, LE);
             FloatVector a0 = FloatVector.broadcast(F, a.get(FLOAT, aAt + 4L * k));
@@ -135,10 +124,9 @@ final class GemmTile {
         high4.intoMemorySegment(c, c4 + VECTOR, LE);
         low5.intoMemorySegment(c, c5, LE);
         high5.intoMemorySegment(c, c5 + VECTOR, LE);
-        return touched;
     }
 
-    private static int rows4(
+    private static void rows4(
             MemorySegment b,
             long bAt,
             int depth,
@@ -146,11 +134,7 @@ final class GemmTile {
             long aAt,
             MemorySegment c,
             long cAt,
-            long cPitch,
-            MemorySegment w,
-            long aheadAt,
-            long aheadRow,
-            long aheadStep) {
+            long cPitch) {
         long c1 = cAt + cPitch;
         long c2 = cAt + 2 * cPitch;
         long c3 = cAt + 3 * cPitch;
@@ -162,9 +146,7 @@ final class GemmTile {
         FloatVector high2 = FloatVector.fromMemorySegment(F, c, c2 + VECTOR, LE);
         FloatVector low3 = FloatVector.fromMemorySegment(F, c, c3, LE);
         FloatVector high3 = FloatVector.fromMemorySegment(F, c, c3 + VECTOR, LE);
-        int touched = 0;
         for (int k = 0; k < depth; k++) {
-            touched += w.get(BYTE, aheadAt + (k & 7) * aheadRow + (k >> 3) * aheadStep);
             FloatVector low = FloatVector.fromMemorySegment(F, b, bAt + 2 * VECTOR * k, LE);
             FloatVector high = FloatVector.fromMemorySegment(F, b, bAt + 2 * VECTOR * k + VECTOR, LE);
             FloatVector a0 = FloatVector.broadcast(F, a.get(FLOAT, aAt + 4L * k));
@@ -188,10 +170,9 @@ final class GemmTile {
         high2.intoMemorySegment(c, c2 + VECTOR, LE);
         low3.intoMemorySegment(c, c3, LE);
         high3.intoMemorySegment(c, c3 + VECTOR, LE);
-        return touched;
     }
 
-    private static int rows3(
+    private static void rows3(
             MemorySegment b,
             long bAt,
             int depth,
@@ -199,11 +180,7 @@ final class GemmTile {
             long aAt,
             MemorySegment c,
             long cAt,
-            long cPitch,
-            MemorySegment w,
-            long aheadAt,
-            long aheadRow,
-            long aheadStep) {
+            long cPitch) {
         long c1 = cAt + cPitch;
         long c2 = cAt + 2 * cPitch;
         FloatVector low0 = FloatVector.fromMemorySegment(F, c, cAt, LE);
@@ -212,9 +189,7 @@ final class GemmTile {
         FloatVector high1 = FloatVector.fromMemorySegment(F, c, c1 + VECTOR, LE);
         FloatVector low2 = FloatVector.fromMemorySegment(F, c, c2, LE);
         FloatVector high2 = FloatVector.fromMemorySegment(F, c, c2 + VECTOR, LE);
-        int touched = 0;
         for (int k = 0; k < depth; k++) {
-            touched += w.get(BYTE, aheadAt + (k & 7) * aheadRow + (k >> 3) * aheadStep);
             FloatVector low = FloatVector.fromMemorySegment(F, b, bAt + 2 * VECTOR * k, LE);
             FloatVector high = FloatVector.fromMemorySegment(F, b, bAt + 2 * VECTOR * k + VECTOR, LE);
             FloatVector a0 = FloatVector.broadcast(F, a.get(FLOAT, aAt + 4L * k));
@@ -233,10 +208,9 @@ final class GemmTile {
         high1.intoMemorySegment(c, c1 + VECTOR, LE);
         low2.intoMemorySegment(c, c2, LE);
         high2.intoMemorySegment(c, c2 + VECTOR, LE);
-        return touched;
     }
 
-    private static int rows2(
+    private static void rows2(
             MemorySegment b,
             long bAt,
             int depth,
@@ -244,19 +218,13 @@ final class GemmTile {
             long aAt,
             MemorySegment c,
             long cAt,
-            long cPitch,
-            MemorySegment w,
-            long aheadAt,
-            long aheadRow,
-            long aheadStep) {
+            long cPitch) {
         long c1 = cAt + cPitch;
         FloatVector low0 = FloatVector.fromMemorySegment(F, c, cAt, LE);
         FloatVector high0 = FloatVector.fromMemorySegment(F, c, cAt + VECTOR, LE);
         FloatVector low1 = FloatVector.fromMemorySegment(F, c, c1, LE);
         FloatVector high1 = FloatVector.fromMemorySegment(F, c, c1 + VECTOR, LE);
-        int touched = 0;
         for (int k = 0; k < depth; k++) {
-            touched += w.get(BYTE, aheadAt + (k & 7) * aheadRow + (k >> 3) * aheadStep);
             FloatVector low = FloatVector.fromMemorySegment(F, b, bAt + 2 * VECTOR * k, LE);
             FloatVector high = FloatVector.fromMemorySegment(F, b, bAt + 2 * VECTOR * k + VECTOR, LE);
             FloatVector a0 = FloatVector.broadcast(F, a.get(FLOAT, aAt + 4L * k));
@@ -270,26 +238,19 @@ final class GemmTile {
         high0.intoMemorySegment(c, cAt + VECTOR, LE);
         low1.intoMemorySegment(c, c1, LE);
         high1.intoMemorySegment(c, c1 + VECTOR, LE);
-        return touched;
     }
 
-    private static int rows1(
+    private static void rows1(
             MemorySegment b,
             long bAt,
             int depth,
             MemorySegment a,
             long aAt,
             MemorySegment c,
-            long cAt,
-            MemorySegment w,
-            long aheadAt,
-            long aheadRow,
-            long aheadStep) {
+            long cAt) {
         FloatVector low0 = FloatVector.fromMemorySegment(F, c, cAt, LE);
         FloatVector high0 = FloatVector.fromMemorySegment(F, c, cAt + VECTOR, LE);
-        int touched = 0;
         for (int k = 0; k < depth; k++) {
-            touched += w.get(BYTE, aheadAt + (k & 7) * aheadRow + (k >> 3) * aheadStep);
             FloatVector low = FloatVector.fromMemorySegment(F, b, bAt + 2 * VECTOR * k, LE);
             FloatVector high = FloatVector.fromMemorySegment(F, b, bAt + 2 * VECTOR * k + VECTOR, LE);
             FloatVector a0 = FloatVector.broadcast(F, a.get(FLOAT, aAt + 4L * k));
@@ -298,6 +259,5 @@ final class GemmTile {
         }
         low0.intoMemorySegment(c, cAt, LE);
         high0.intoMemorySegment(c, cAt + VECTOR, LE);
-        return touched;
     }
 }

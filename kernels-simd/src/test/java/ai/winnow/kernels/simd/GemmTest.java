@@ -23,7 +23,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 class GemmTest {
 
     private static final List<DType> TYPES = List.of(DType.F32, DType.BF16, DType.F16, DType.I8);
-    private static final int[] ROWS = {1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 24, 25, 37};
+    private static final int[] ROWS = {1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 24, 25, 37, 50, 103};
     private static final int[] OUTPUTS = {1, 15, 16, 17, 31, 32, 33, 48, 64, 65, 100, 257, 300};
     private static final int[] INPUTS = {1, 7, 8, 9, 64, 129, 256, 257, 530};
     private static final int GUARDS = 32;
