@@ -48,6 +48,8 @@ public final class Gemm {
      * Outputs {@code lo} to {@code hi} of all rows. Ranges at multiples of 64 keep the panels whole; any others give the same bits.
      *
      * @param order COLUMN_MAJOR if W is stored [K][N]
+     * @param k inputs, or how many of them are listed
+     * @param index the int32 inputs of W, in ascending order, that the columns of A belong to; null for all. W [K][N] only
      * @param scales f32 [N] for int8, else null
      * @param scratch {@link #SCRATCH_BYTES} from {@code scratchAt} on, for this call alone
      */
@@ -61,6 +63,8 @@ public final class Gemm {
             MemorySegment w,
             long wAt,
             int n,
+            @Nullable MemorySegment index,
+            long indexAt,
             @Nullable MemorySegment scales,
             long scalesAt,
             @Nullable MemorySegment bias,
@@ -89,15 +93,21 @@ public final class Gemm {
                             scratchAt);
                 } else {
                     long rowBytes = type.bytes(n);
+                    long from = wAt + type.bytes(o) + (index == null ? j * rowBytes : 0);
+                    long listAt = indexAt + 4L * j;
                     GemmPack.run(
                             type,
                             w,
-                            wAt + j * rowBytes + type.bytes(o),
+                            from,
                             rowBytes,
+                            index,
+                            listAt,
                             depth,
                             width,
                             scratch,
-                            scratchAt);
+                            scratchAt,
+                            2 * VECTOR,
+                            2 * VECTOR * depth);
                 }
                 block(a, aAt + 4L * j, m, k, depth, width, c, cAt + 4L * o, n, scratch, scratchAt);
             }
@@ -182,7 +192,7 @@ public final class Gemm {
     }
 
     /** Outputs lo..hi of all rows start as the bias, or as zero. */
-    private static void start(
+    static void start(
             @Nullable MemorySegment bias, long biasAt, MemorySegment c, long cAt, int m, int n, int lo, int hi) {
         for (int r = 0; r < m; r++) {
             long to = cAt + 4L * ((long) r * n + lo);
@@ -195,7 +205,7 @@ public final class Gemm {
     }
 
     /** C = C * scale + bias. */
-    private static void finish(
+    static void finish(
             MemorySegment scales,
             long scalesAt,
             @Nullable MemorySegment bias,
@@ -237,7 +247,7 @@ public final class Gemm {
         }
     }
 
-    private static void copyEdge(
+    static void copyEdge(
             MemorySegment source,
             long sourceAt,
             long sourcePitch,

@@ -19,6 +19,7 @@ import jdk.incubator.vector.ShortVector;
 import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorShape;
 import jdk.incubator.vector.VectorSpecies;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Copies a block of a weight that is stored [in][out], {@code depth} inputs by some outputs, to panels [panel][depth][WIDTH] of f32, which the tiles read
@@ -45,49 +46,72 @@ final class GemmPack {
             int width,
             MemorySegment panels,
             long panelsAt) {
+        run(type, w, wAt, rowBytes, null, 0, depth, width, panels, panelsAt, 2 * VECTOR, 2 * VECTOR * depth);
+    }
+
+    /**
+     * The same for the first {@code depth} inputs of a list.
+     *
+     * @param index int32, or null for the inputs in their order
+     * @param rowPitch distance in bytes between two inputs of a panel
+     * @param panelPitch distance in bytes between two panels
+     */
+    static void run(
+            DType type,
+            MemorySegment w,
+            long wAt,
+            long rowBytes,
+            @Nullable MemorySegment index,
+            long indexAt,
+            int depth,
+            int width,
+            MemorySegment panels,
+            long panelsAt,
+            long rowPitch,
+            long panelPitch) {
         int whole = width / WIDTH;
         switch (type) {
-            case F32 -> floats(w, wAt, rowBytes, depth, whole, panels, panelsAt);
-            case BF16 -> brainFloats(w, wAt, rowBytes, depth, whole, panels, panelsAt);
-            case F16 -> halves(w, wAt, rowBytes, depth, whole, panels, panelsAt);
-            default -> bytes(w, wAt, rowBytes, depth, whole, panels, panelsAt);
+            case F32 -> floats(w, wAt, rowBytes, index, indexAt, depth, whole, panels, panelsAt, rowPitch, panelPitch);
+            case BF16 ->
+                brainFloats(w, wAt, rowBytes, index, indexAt, depth, whole, panels, panelsAt, rowPitch, panelPitch);
+            case F16 -> halves(w, wAt, rowBytes, index, indexAt, depth, whole, panels, panelsAt, rowPitch, panelPitch);
+            default -> bytes(w, wAt, rowBytes, index, indexAt, depth, whole, panels, panelsAt, rowPitch, panelPitch);
         }
         if (whole * WIDTH < width) {
             long from = wAt + type.bytes((long) whole * WIDTH);
-            rest(type, w, from, rowBytes, depth, width - whole * WIDTH, panels, panelsAt + 2 * VECTOR * depth * whole);
+            long to = panelsAt + panelPitch * whole;
+            rest(type, w, from, rowBytes, index, indexAt, depth, width - whole * WIDTH, panels, to, rowPitch);
         }
     }
 
     private static void floats(
-            MemorySegment w, long wAt, long rowBytes, int depth, int panelCount, MemorySegment panels, long panelsAt) {
-        for (int k = 0; k < depth; k += 8) {
+            MemorySegment w,
+            long wAt,
+            long rowBytes,
+            @Nullable MemorySegment index,
+            long indexAt,
+            int depth,
+            int panelCount,
+            MemorySegment panels,
+            long panelsAt,
+            long rowPitch,
+            long panelPitch) {
+        for (int k = 0; k < depth; k += 4) {
             // Past the end, the last row again, to the same place.
             int k1 = Math.min(k + 1, depth - 1);
             int k2 = Math.min(k + 2, depth - 1);
             int k3 = Math.min(k + 3, depth - 1);
-            int k4 = Math.min(k + 4, depth - 1);
-            int k5 = Math.min(k + 5, depth - 1);
-            int k6 = Math.min(k + 6, depth - 1);
-            int k7 = Math.min(k + 7, depth - 1);
-            long from0 = wAt + k * rowBytes;
-            long to0 = panelsAt + 2 * VECTOR * k;
-            long from1 = wAt + k1 * rowBytes;
-            long to1 = panelsAt + 2 * VECTOR * k1;
-            long from2 = wAt + k2 * rowBytes;
-            long to2 = panelsAt + 2 * VECTOR * k2;
-            long from3 = wAt + k3 * rowBytes;
-            long to3 = panelsAt + 2 * VECTOR * k3;
-            long from4 = wAt + k4 * rowBytes;
-            long to4 = panelsAt + 2 * VECTOR * k4;
-            long from5 = wAt + k5 * rowBytes;
-            long to5 = panelsAt + 2 * VECTOR * k5;
-            long from6 = wAt + k6 * rowBytes;
-            long to6 = panelsAt + 2 * VECTOR * k6;
-            long from7 = wAt + k7 * rowBytes;
-            long to7 = panelsAt + 2 * VECTOR * k7;
+            long from0 = wAt + ColumnOrder.input(index, indexAt, k) * rowBytes;
+            long to0 = panelsAt + rowPitch * k;
+            long from1 = wAt + ColumnOrder.input(index, indexAt, k1) * rowBytes;
+            long to1 = panelsAt + rowPitch * k1;
+            long from2 = wAt + ColumnOrder.input(index, indexAt, k2) * rowBytes;
+            long to2 = panelsAt + rowPitch * k2;
+            long from3 = wAt + ColumnOrder.input(index, indexAt, k3) * rowBytes;
+            long to3 = panelsAt + rowPitch * k3;
             for (int p = 0; p < panelCount; p++) {
                 long from = 4L * WIDTH * p;
-                long to = 2 * VECTOR * depth * p;
+                long to = panelPitch * p;
                 FloatVector.fromMemorySegment(F, w, from0 + from, LE).intoMemorySegment(panels, to0 + to, LE);
                 FloatVector.fromMemorySegment(F, w, from0 + from + VECTOR, LE)
                         .intoMemorySegment(panels, to0 + to + VECTOR, LE);
@@ -100,40 +124,38 @@ final class GemmPack {
                 FloatVector.fromMemorySegment(F, w, from3 + from, LE).intoMemorySegment(panels, to3 + to, LE);
                 FloatVector.fromMemorySegment(F, w, from3 + from + VECTOR, LE)
                         .intoMemorySegment(panels, to3 + to + VECTOR, LE);
-                FloatVector.fromMemorySegment(F, w, from4 + from, LE).intoMemorySegment(panels, to4 + to, LE);
-                FloatVector.fromMemorySegment(F, w, from4 + from + VECTOR, LE)
-                        .intoMemorySegment(panels, to4 + to + VECTOR, LE);
-                FloatVector.fromMemorySegment(F, w, from5 + from, LE).intoMemorySegment(panels, to5 + to, LE);
-                FloatVector.fromMemorySegment(F, w, from5 + from + VECTOR, LE)
-                        .intoMemorySegment(panels, to5 + to + VECTOR, LE);
-                FloatVector.fromMemorySegment(F, w, from6 + from, LE).intoMemorySegment(panels, to6 + to, LE);
-                FloatVector.fromMemorySegment(F, w, from6 + from + VECTOR, LE)
-                        .intoMemorySegment(panels, to6 + to + VECTOR, LE);
-                FloatVector.fromMemorySegment(F, w, from7 + from, LE).intoMemorySegment(panels, to7 + to, LE);
-                FloatVector.fromMemorySegment(F, w, from7 + from + VECTOR, LE)
-                        .intoMemorySegment(panels, to7 + to + VECTOR, LE);
             }
         }
     }
 
     private static void brainFloats(
-            MemorySegment w, long wAt, long rowBytes, int depth, int panelCount, MemorySegment panels, long panelsAt) {
+            MemorySegment w,
+            long wAt,
+            long rowBytes,
+            @Nullable MemorySegment index,
+            long indexAt,
+            int depth,
+            int panelCount,
+            MemorySegment panels,
+            long panelsAt,
+            long rowPitch,
+            long panelPitch) {
         for (int k = 0; k < depth; k += 4) {
             // Past the end, the last row again, to the same place.
             int k1 = Math.min(k + 1, depth - 1);
             int k2 = Math.min(k + 2, depth - 1);
             int k3 = Math.min(k + 3, depth - 1);
-            long from0 = wAt + k * rowBytes;
-            long to0 = panelsAt + 2 * VECTOR * k;
-            long from1 = wAt + k1 * rowBytes;
-            long to1 = panelsAt + 2 * VECTOR * k1;
-            long from2 = wAt + k2 * rowBytes;
-            long to2 = panelsAt + 2 * VECTOR * k2;
-            long from3 = wAt + k3 * rowBytes;
-            long to3 = panelsAt + 2 * VECTOR * k3;
+            long from0 = wAt + ColumnOrder.input(index, indexAt, k) * rowBytes;
+            long to0 = panelsAt + rowPitch * k;
+            long from1 = wAt + ColumnOrder.input(index, indexAt, k1) * rowBytes;
+            long to1 = panelsAt + rowPitch * k1;
+            long from2 = wAt + ColumnOrder.input(index, indexAt, k2) * rowBytes;
+            long to2 = panelsAt + rowPitch * k2;
+            long from3 = wAt + ColumnOrder.input(index, indexAt, k3) * rowBytes;
+            long to3 = panelsAt + rowPitch * k3;
             for (int p = 0; p < panelCount; p++) {
                 long from = 2L * WIDTH * p;
-                long to = 2 * VECTOR * depth * p;
+                long to = panelPitch * p;
                 IntVector low0 = (IntVector) ShortVector.fromMemorySegment(HALF, w, from0 + from, LE)
                         .convertShape(VectorOperators.S2I, I, 0);
                 IntVector high0 = (IntVector) ShortVector.fromMemorySegment(HALF, w, from0 + from + VECTOR / 2, LE)
@@ -164,7 +186,17 @@ final class GemmPack {
 
     /** Sign, exponent and fraction move to their places in an f32; the exponent is then 112 too small. */
     private static void halves(
-            MemorySegment w, long wAt, long rowBytes, int depth, int panelCount, MemorySegment panels, long panelsAt) {
+            MemorySegment w,
+            long wAt,
+            long rowBytes,
+            @Nullable MemorySegment index,
+            long indexAt,
+            int depth,
+            int panelCount,
+            MemorySegment panels,
+            long panelsAt,
+            long rowPitch,
+            long panelPitch) {
         IntVector kept = IntVector.broadcast(I, 0x8fffe000);
         FloatVector scale = FloatVector.broadcast(F, 0x1p112f);
         for (int k = 0; k < depth; k += 4) {
@@ -172,17 +204,17 @@ final class GemmPack {
             int k1 = Math.min(k + 1, depth - 1);
             int k2 = Math.min(k + 2, depth - 1);
             int k3 = Math.min(k + 3, depth - 1);
-            long from0 = wAt + k * rowBytes;
-            long to0 = panelsAt + 2 * VECTOR * k;
-            long from1 = wAt + k1 * rowBytes;
-            long to1 = panelsAt + 2 * VECTOR * k1;
-            long from2 = wAt + k2 * rowBytes;
-            long to2 = panelsAt + 2 * VECTOR * k2;
-            long from3 = wAt + k3 * rowBytes;
-            long to3 = panelsAt + 2 * VECTOR * k3;
+            long from0 = wAt + ColumnOrder.input(index, indexAt, k) * rowBytes;
+            long to0 = panelsAt + rowPitch * k;
+            long from1 = wAt + ColumnOrder.input(index, indexAt, k1) * rowBytes;
+            long to1 = panelsAt + rowPitch * k1;
+            long from2 = wAt + ColumnOrder.input(index, indexAt, k2) * rowBytes;
+            long to2 = panelsAt + rowPitch * k2;
+            long from3 = wAt + ColumnOrder.input(index, indexAt, k3) * rowBytes;
+            long to3 = panelsAt + rowPitch * k3;
             for (int p = 0; p < panelCount; p++) {
                 long from = 2L * WIDTH * p;
-                long to = 2 * VECTOR * depth * p;
+                long to = panelPitch * p;
                 IntVector low0 = (IntVector) ShortVector.fromMemorySegment(HALF, w, from0 + from, LE)
                         .convertShape(VectorOperators.S2I, I, 0);
                 IntVector high0 = (IntVector) ShortVector.fromMemorySegment(HALF, w, from0 + from + VECTOR / 2, LE)
@@ -244,17 +276,27 @@ final class GemmPack {
     }
 
     private static void bytes(
-            MemorySegment w, long wAt, long rowBytes, int depth, int panelCount, MemorySegment panels, long panelsAt) {
+            MemorySegment w,
+            long wAt,
+            long rowBytes,
+            @Nullable MemorySegment index,
+            long indexAt,
+            int depth,
+            int panelCount,
+            MemorySegment panels,
+            long panelsAt,
+            long rowPitch,
+            long panelPitch) {
         for (int k = 0; k < depth; k += 2) {
             // Past the end, the last row again, to the same place.
             int k1 = Math.min(k + 1, depth - 1);
-            long from0 = wAt + k * rowBytes;
-            long to0 = panelsAt + 2 * VECTOR * k;
-            long from1 = wAt + k1 * rowBytes;
-            long to1 = panelsAt + 2 * VECTOR * k1;
+            long from0 = wAt + ColumnOrder.input(index, indexAt, k) * rowBytes;
+            long to0 = panelsAt + rowPitch * k;
+            long from1 = wAt + ColumnOrder.input(index, indexAt, k1) * rowBytes;
+            long to1 = panelsAt + rowPitch * k1;
             for (int p = 0; p < panelCount; p++) {
                 long from = 1L * WIDTH * p;
-                long to = 2 * VECTOR * depth * p;
+                long to = panelPitch * p;
                 ByteVector bytes0 = ByteVector.fromMemorySegment(QUARTER, w, from0 + from, LE);
                 FloatVector low0 = (FloatVector) bytes0.convertShape(VectorOperators.B2F, F, 0);
                 FloatVector high0 = COUNT == 4
@@ -281,13 +323,16 @@ final class GemmPack {
             MemorySegment w,
             long wAt,
             long rowBytes,
+            @Nullable MemorySegment index,
+            long indexAt,
             int depth,
             int width,
             MemorySegment panel,
-            long panelAt) {
+            long panelAt,
+            long rowPitch) {
         for (int k = 0; k < depth; k++) {
-            long from = wAt + k * rowBytes;
-            long to = panelAt + 2 * VECTOR * k;
+            long from = wAt + ColumnOrder.input(index, indexAt, k) * rowBytes;
+            long to = panelAt + rowPitch * k;
             for (int o = 0; o < width; o++) {
                 float value =
                         switch (type) {

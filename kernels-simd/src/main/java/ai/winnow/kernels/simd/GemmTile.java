@@ -65,14 +65,7 @@ final class GemmTile {
     }
 
     private static void rows6(
-            MemorySegment b,
-            long bAt,
-            int depth,
-            MemorySegment a,
-            long aAt,
-            MemorySegment c,
-            long cAt,
-            long cPitch) {
+            MemorySegment b, long bAt, int depth, MemorySegment a, long aAt, MemorySegment c, long cAt, long cPitch) {
         long c1 = cAt + cPitch;
         long c2 = cAt + 2 * cPitch;
         long c3 = cAt + 3 * cPitch;
@@ -127,14 +120,7 @@ final class GemmTile {
     }
 
     private static void rows4(
-            MemorySegment b,
-            long bAt,
-            int depth,
-            MemorySegment a,
-            long aAt,
-            MemorySegment c,
-            long cAt,
-            long cPitch) {
+            MemorySegment b, long bAt, int depth, MemorySegment a, long aAt, MemorySegment c, long cAt, long cPitch) {
         long c1 = cAt + cPitch;
         long c2 = cAt + 2 * cPitch;
         long c3 = cAt + 3 * cPitch;
@@ -173,14 +159,7 @@ final class GemmTile {
     }
 
     private static void rows3(
-            MemorySegment b,
-            long bAt,
-            int depth,
-            MemorySegment a,
-            long aAt,
-            MemorySegment c,
-            long cAt,
-            long cPitch) {
+            MemorySegment b, long bAt, int depth, MemorySegment a, long aAt, MemorySegment c, long cAt, long cPitch) {
         long c1 = cAt + cPitch;
         long c2 = cAt + 2 * cPitch;
         FloatVector low0 = FloatVector.fromMemorySegment(F, c, cAt, LE);
@@ -211,14 +190,7 @@ final class GemmTile {
     }
 
     private static void rows2(
-            MemorySegment b,
-            long bAt,
-            int depth,
-            MemorySegment a,
-            long aAt,
-            MemorySegment c,
-            long cAt,
-            long cPitch) {
+            MemorySegment b, long bAt, int depth, MemorySegment a, long aAt, MemorySegment c, long cAt, long cPitch) {
         long c1 = cAt + cPitch;
         FloatVector low0 = FloatVector.fromMemorySegment(F, c, cAt, LE);
         FloatVector high0 = FloatVector.fromMemorySegment(F, c, cAt + VECTOR, LE);
@@ -241,13 +213,7 @@ final class GemmTile {
     }
 
     private static void rows1(
-            MemorySegment b,
-            long bAt,
-            int depth,
-            MemorySegment a,
-            long aAt,
-            MemorySegment c,
-            long cAt) {
+            MemorySegment b, long bAt, int depth, MemorySegment a, long aAt, MemorySegment c, long cAt) {
         FloatVector low0 = FloatVector.fromMemorySegment(F, c, cAt, LE);
         FloatVector high0 = FloatVector.fromMemorySegment(F, c, cAt + VECTOR, LE);
         for (int k = 0; k < depth; k++) {

@@ -9,16 +9,12 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * {@code x [rows, in] -> y [rows, out]} with a bias or without. The outputs are split among the threads. Several rows
- * are multiplied together by {@link Gemm}. Where that does not pay, the rows come one by one (column-major), or each slab of the
- * weight is read once a row, from cache after the first (row-major).
+ * are multiplied together by {@link FewRowsLinear} or {@link Gemm}. Where that does not pay, each slab of a row-major weight is
+ * read once a row, from cache after the first.
  *
- * <p>Scratch: the prepared x of every row, then what each part needs; or a row by itself and its chains.
+ * <p>Scratch: the prepared x of every row, then what each part needs; or the chains of a row.
  */
 record LinearKernel(StoredWeight weight, boolean bias, int maxRows) implements Kernel, Workers.Task {
-
-    // Scratch of a row by itself: which it is, and the sums of its chains.
-    private static final long ROW = 0;
-    private static final long CHAINS = 64;
 
     /** Weight bytes that stay in cache while several rows pass over them. */
     private static final long CACHE_BYTES = 1 << 18;
@@ -32,7 +28,7 @@ record LinearKernel(StoredWeight weight, boolean bias, int maxRows) implements K
     public long workspaceBytes() {
         return Math.max(
                 maxRows * weight.preparedBytes() + Parts.scratch(weight.partBytes(maxRows), Parts.MOST),
-                CHAINS + weight.chainBytes());
+                weight.chainBytes());
     }
 
     @Override
@@ -41,8 +37,8 @@ record LinearKernel(StoredWeight weight, boolean bias, int maxRows) implements K
         if (rows == 0) {
             return;
         }
-        if (weight.isColumnMajor() && !weight.multiplies(rows)) {
-            oneByOne(operands, workspace, rows);
+        if (weight.chained(rows)) {
+            chains(operands, workspace);
             return;
         }
         long prepared = weight.preparedBytes();
@@ -55,42 +51,21 @@ record LinearKernel(StoredWeight weight, boolean bias, int maxRows) implements K
         workspace.workers().run(this, operands, workspace, parts);
     }
 
-    /** A few rows of a column-major weight: each reads it all, in long stretches. */
-    private void oneByOne(Operands operands, Workspace workspace, int rows) {
-        MemorySegment scratch = workspace.scratch();
+    /** One row of a narrow column-major weight. */
+    private void chains(Operands operands, Workspace workspace) {
         int parts = Parts.ofWeight(workspace, weight.bytes(), weight.outputs());
-        boolean chained = weight.chained(rows);
-        for (int row = 0; row < rows; row++) {
-            scratch.set(Lanes.INT, ROW, row);
-            workspace.workers().run(this, operands, workspace, chained ? Math.min(parts, weight.chains()) : parts);
-            if (chained) {
-                weight.addChains(scratch, CHAINS, operands.out(0), 4L * weight.outputs() * row);
-            }
-        }
-    }
-
-    private void oneOf(Operands operands, MemorySegment scratch, int part, int parts) {
-        int row = scratch.get(Lanes.INT, ROW);
-        MemorySegment x = operands.in(0);
-        long xAt = 4L * weight.inputs() * row;
-        @Nullable MemorySegment start = bias ? operands.in(2) : null;
-        if (weight.chained(operands.inRows(0))) {
-            for (int chain = part; chain < weight.chains(); chain += parts) {
-                weight.denseChain(operands.in(1), x, xAt, start, chain, scratch, CHAINS);
-            }
-            return;
-        }
-        int lo = Parts.begin(weight.outputs(), Parts.GRAIN, part, parts);
-        int hi = Parts.begin(weight.outputs(), Parts.GRAIN, part + 1, parts);
-        long yAt = 4L * weight.outputs() * row;
-        weight.dense(operands.in(1), x, xAt, start, operands.out(0), yAt, lo, hi, scratch, CHAINS);
+        workspace.workers().run(this, operands, workspace, Math.min(parts, weight.chains()));
+        weight.addChains(workspace.scratch(), 0, operands.out(0), 0);
     }
 
     @Override
     public void run(Operands operands, Workspace workspace, int part, int parts) {
         int rows = operands.inRows(0);
-        if (weight.isColumnMajor() && !weight.multiplies(rows)) {
-            oneOf(operands, workspace.scratch(), part, parts);
+        @Nullable MemorySegment start = bias ? operands.in(2) : null;
+        if (weight.chained(rows)) {
+            for (int chain = part; chain < weight.chains(); chain += parts) {
+                weight.denseChain(operands.in(1), operands.in(0), 0, start, chain, workspace.scratch(), 0);
+            }
             return;
         }
         int from = Parts.begin(weight.outputs(), Parts.GRAIN, part, parts);
@@ -100,7 +75,7 @@ record LinearKernel(StoredWeight weight, boolean bias, int maxRows) implements K
                     operands.in(1),
                     operands.in(0),
                     rows,
-                    bias ? operands.in(2) : null,
+                    start,
                     operands.out(0),
                     from,
                     to,
@@ -113,7 +88,6 @@ record LinearKernel(StoredWeight weight, boolean bias, int maxRows) implements K
         long scratchAt = maxRows * prepared + Parts.scratch(weight.partBytes(maxRows), part);
         MemorySegment x = prepared > 0 ? workspace.scratch() : operands.in(0);
         long rowBytes = prepared > 0 ? prepared : 4L * weight.inputs();
-        @Nullable MemorySegment start = bias ? operands.in(2) : null;
         for (int lo = from; lo < to; lo += slab) {
             int hi = Math.min(lo + slab, to);
             for (int row = 0; row < rows; row++) {

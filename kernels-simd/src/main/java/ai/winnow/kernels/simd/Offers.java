@@ -73,7 +73,8 @@ final class Offers {
         }
         return new Support.Supported(
                 Map.of(WEIGHT, List.of(layout(request, Order.COLUMN_MAJOR))),
-                layouts -> new SparseLinearKernel(weight(request, layouts), op.selection(), op.bias()));
+                layouts ->
+                        new SparseLinearKernel(weight(request, layouts), op.selection(), op.bias(), maxRows(request)));
     }
 
     private static int maxRows(KernelRequest request) {

@@ -149,6 +149,85 @@ public final class Selection {
         return kept;
     }
 
+    /** Writes a row's listed numbers where they were, and zeros in between. */
+    static void keepListed(
+            MemorySegment x,
+            long xAt,
+            int n,
+            MemorySegment index,
+            long indexAt,
+            int listed,
+            MemorySegment y,
+            long yAt) {
+        Lanes.zero(y, yAt, n);
+        for (int i = 0; i < listed; i++) {
+            long at = 4L * index.get(INT, indexAt + 4L * i);
+            y.set(FLOAT, yAt + at, x.get(FLOAT, xAt + at));
+        }
+    }
+
+    /** Lists the columns of {@code x [rows, n]} in which a number is not zero; NaN is not. Returns how many. */
+    static int anyNonZero(MemorySegment x, long xAt, int rows, int n, MemorySegment index, long indexAt) {
+        return FAST_COMPRESS
+                ? vectorAnyNonZero(x, xAt, rows, n, index, indexAt)
+                : scalarAnyNonZero(x, xAt, rows, 0, n, n, index, indexAt, 0);
+    }
+
+    static int vectorAnyNonZero(MemorySegment x, long xAt, int rows, int n, MemorySegment index, long indexAt) {
+        int kept = 0;
+        int whole = F.loopBound(n);
+        for (int j = 0; j < whole; j += COUNT) {
+            IntVector any = IntVector.fromMemorySegment(I, x, xAt + 4L * j, LE);
+            for (int row = 1; row < rows; row++) {
+                any = any.or(IntVector.fromMemorySegment(I, x, xAt + 4L * ((long) row * n + j), LE));
+            }
+            VectorMask<Float> keep =
+                    any.and(0x7fffffff).reinterpretAsFloats().compare(VectorOperators.NE, 0f); // without the sign
+            IOTA.add(j)
+                    .reinterpretAsFloats()
+                    .compress(keep)
+                    .reinterpretAsInts()
+                    .intoMemorySegment(index, indexAt + 4L * kept, LE);
+            kept += keep.trueCount();
+        }
+        return scalarAnyNonZero(x, xAt, rows, whole, n, n, index, indexAt, kept);
+    }
+
+    static int scalarAnyNonZero(
+            MemorySegment x,
+            long xAt,
+            int rows,
+            int from,
+            int to,
+            int n,
+            MemorySegment index,
+            long indexAt,
+            int before) {
+        int kept = before;
+        for (int j = from; j < to; j++) {
+            boolean any = false;
+            for (int row = 0; row < rows && !any; row++) {
+                any = x.get(FLOAT, xAt + 4L * ((long) row * n + j)) != 0;
+            }
+            index.set(INT, indexAt + 4L * kept, j);
+            kept += any ? 1 : 0;
+        }
+        return kept;
+    }
+
+    /** Moves the listed columns of {@code x [rows, n]} together, in place: {@code x [rows, listed]}. */
+    static void pack(MemorySegment x, long xAt, int rows, int n, MemorySegment index, long indexAt, int listed) {
+        long to = xAt;
+        for (int row = 0; row < rows; row++) {
+            long from = xAt + 4L * row * n;
+            for (int i = 0; i < listed; i++) {
+                // What is written lies before what is still to be read.
+                x.set(FLOAT, to, x.get(FLOAT, from + 4L * index.get(INT, indexAt + 4L * i)));
+                to += 4;
+            }
+        }
+    }
+
     /** How many entries of an ascending list are less than {@code bound}. */
     static int below(MemorySegment index, long indexAt, int listed, int bound) {
         int low = 0;

@@ -13,25 +13,35 @@ import org.jspecify.annotations.Nullable;
  * {@code x [rows, in] -> y [rows, out]} from the selected inputs of each row: the list is made once by the calling thread, then the
  * outputs are split. Only the weights of listed inputs are read; a full list gives the bits of {@link LinearKernel}.
  *
- * <p>Scratch: the row and the length of its list; the list; what the selection needs; the chains of a row.
+ * <p>Several rows share one list, the union of theirs; what a row does not select counts as zero for it. So the weights are read once for all rows, and
+ * never more of them than the dense kernel reads. Row by row would cost less only where the rows together select less than the union takes, that is never:
+ * one more row over the same weights is far cheaper than the weights again.
+ *
+ * <p>Scratch: the length of the list; the list; what the selection needs; the chains of a row; or the selected inputs of all rows and what each part needs.
  */
-record SparseLinearKernel(StoredWeight weight, InputSelection selection, boolean bias) implements Kernel, Workers.Task {
+record SparseLinearKernel(StoredWeight weight, InputSelection selection, boolean bias, int maxRows)
+        implements Kernel, Workers.Task {
 
-    private static final long ROW = 0;
-    private static final long LISTED = 4;
+    private static final long LISTED = 0;
     private static final long LIST = 64;
 
     @Override
     public String name() {
-        return weight.name("SparseLinear");
+        return weight.name("SparseLinear") + (maxRows > 1 ? ", several rows by the union of their inputs" : "");
     }
 
     @Override
     public long workspaceBytes() {
-        return chainsAt() + weight.chainBytes();
+        long several = maxRows == 1 ? 0 : keptBytes() + Parts.scratch(weight.partBytes(maxRows), Parts.MOST);
+        return sumsAt() + Math.max(weight.chainBytes(), several);
     }
 
-    private long chainsAt() {
+    private long keptBytes() {
+        return Tensor.align(4L * weight.inputs() * maxRows);
+    }
+
+    /** Where the chains of one row begin, or the selected inputs of several. */
+    private long sumsAt() {
         return selectionAt() + Tensor.align(TopK.scratchBytes(weight.inputs()));
     }
 
@@ -43,18 +53,41 @@ record SparseLinearKernel(StoredWeight weight, InputSelection selection, boolean
     public void run(Operands operands, Workspace workspace) {
         int rows = operands.inRows(0);
         MemorySegment scratch = workspace.scratch();
-        for (int row = 0; row < rows; row++) {
-            int listed = select(operands, scratch, 4L * weight.inputs() * row);
-            scratch.set(Lanes.INT, ROW, row);
-            scratch.set(Lanes.INT, LISTED, listed);
-            long bytes = weight.type().bytes((long) listed * weight.outputs());
-            int parts = Parts.ofWeight(workspace, bytes, weight.outputs());
-            boolean chained = weight.chained(rows);
-            workspace.workers().run(this, operands, workspace, chained ? Math.min(parts, weight.chains()) : parts);
-            if (chained) {
-                weight.addChains(scratch, chainsAt(), operands.out(0), 4L * weight.outputs() * row);
-            }
+        if (rows == 0) {
+            return;
         }
+        if (rows > 1) {
+            scratch.set(Lanes.INT, LISTED, union(operands, scratch, rows));
+            int parts = Parts.ofWeight(workspace, weight.bytes() * rows, weight.outputs());
+            workspace.workers().run(this, operands, workspace, parts);
+            return;
+        }
+        int listed = select(operands, scratch, 0);
+        scratch.set(Lanes.INT, LISTED, listed);
+        long bytes = weight.type().bytes((long) listed * weight.outputs());
+        int parts = Parts.ofWeight(workspace, bytes, weight.outputs());
+        boolean chained = weight.chained(rows);
+        workspace.workers().run(this, operands, workspace, chained ? Math.min(parts, weight.chains()) : parts);
+        if (chained) {
+            weight.addChains(scratch, sumsAt(), operands.out(0), 0);
+        }
+    }
+
+    /** Lists the inputs that any row selects and packs them, row after row, with zeros where a row does not; how many there are. */
+    private int union(Operands operands, MemorySegment scratch, int rows) {
+        int inputs = weight.inputs();
+        long rowBytes = 4L * inputs;
+        long kept = sumsAt();
+        for (int row = 0; row < rows; row++) {
+            int listed = select(operands, scratch, rowBytes * row);
+            Selection.keepListed(
+                    operands.in(0), rowBytes * row, inputs, scratch, LIST, listed, scratch, kept + rowBytes * row);
+        }
+        int listed = Selection.anyNonZero(scratch, kept, rows, inputs, scratch, LIST);
+        if (listed < inputs) {
+            Selection.pack(scratch, kept, rows, inputs, scratch, LIST, listed);
+        }
+        return listed;
     }
 
     private int select(Operands operands, MemorySegment scratch, long xAt) {
@@ -73,20 +106,25 @@ record SparseLinearKernel(StoredWeight weight, InputSelection selection, boolean
     @Override
     public void run(Operands operands, Workspace workspace, int part, int parts) {
         MemorySegment scratch = workspace.scratch();
-        int row = scratch.get(Lanes.INT, ROW);
+        MemorySegment w = operands.in(1);
+        MemorySegment y = operands.out(0);
+        int rows = operands.inRows(0);
         int listed = scratch.get(Lanes.INT, LISTED);
         @Nullable MemorySegment start = bias ? operands.in(selection.hasOperand() ? 3 : 2) : null;
-        long xAt = 4L * weight.inputs() * row;
-        if (weight.chained(operands.inRows(0))) {
+        if (weight.chained(rows)) {
             for (int chain = part; chain < weight.chains(); chain += parts) {
-                weight.listedChain(
-                        operands.in(1), scratch, LIST, listed, operands.in(0), xAt, start, chain, scratch, chainsAt());
+                weight.listedChain(w, scratch, LIST, listed, operands.in(0), 0, start, chain, scratch, sumsAt());
             }
             return;
         }
         int lo = Parts.begin(weight.outputs(), Parts.GRAIN, part, parts);
         int hi = Parts.begin(weight.outputs(), Parts.GRAIN, part + 1, parts);
-        long yAt = 4L * weight.outputs() * row;
-        weight.listed(operands.in(1), scratch, LIST, listed, operands.in(0), xAt, start, operands.out(0), yAt, lo, hi);
+        if (rows == 1) {
+            weight.listed(w, scratch, LIST, listed, operands.in(0), 0, start, y, 0, lo, hi);
+            return;
+        }
+        @Nullable MemorySegment list = listed < weight.inputs() ? scratch : null;
+        long scratchAt = sumsAt() + keptBytes() + Parts.scratch(weight.partBytes(maxRows), part);
+        weight.product(w, list, LIST, listed, scratch, sumsAt(), rows, start, y, lo, hi, scratch, scratchAt);
     }
 }

@@ -18,6 +18,9 @@ record StoredWeight(DType type, Layout.Order order, int inputs, int outputs, lon
     /** Rows from which on a row-major weight is turned and multiplied rather than read once a row. */
     private static final int TURNED_ROWS = 8;
 
+    /** Up to so many rows a column-major weight is read where it lies; more are worth panels. */
+    private static final int FEW_ROWS = FewRowsLinear.ROWS;
+
     /**
      * Rows of column-major weights that are shorter than this are not split among threads: a thread that reads less than 4 KB at a
      * stretch gets 30 instead of 48 GB/s (bf16, 8192 -> 2048, two threads). Their inputs are split instead.
@@ -71,24 +74,16 @@ record StoredWeight(DType type, Layout.Order order, int inputs, int outputs, lon
 
     /** Bytes of scratch for each part of a call with up to {@code rows} rows. */
     long partBytes(int rows) {
-        return Math.max(isColumnMajor() ? 0 : F32RowLinear.SCRATCH_BYTES, multiplies(rows) ? Gemm.SCRATCH_BYTES : 0);
+        long together = multiplies(rows) ? Math.max(Gemm.SCRATCH_BYTES, FewRowsLinear.SCRATCH_BYTES) : 0;
+        return Math.max(isColumnMajor() ? 0 : F32RowLinear.SCRATCH_BYTES, together);
     }
 
     /**
-     * Whether {@code rows} rows are multiplied together by {@link #product}, or one by one. Together, the weight is widened once
-     * for all, but the product of a few rows takes as long as 2.6 (F32) to 4.3 (BF16, I8) rows by themselves, which are bound by
-     * memory (2048 -> 8192, two threads). A row-major weight must be turned as well.
+     * Whether {@code rows} rows are multiplied together by {@link #product}, so that the weight is read and widened once for all, or
+     * one by one. A row-major weight must be turned as well, which pays later.
      */
     boolean multiplies(int rows) {
-        return rows >= (isColumnMajor() ? togetherRows() : TURNED_ROWS);
-    }
-
-    private int togetherRows() {
-        return switch (type) {
-            case F32 -> 3;
-            case F16 -> 4;
-            default -> 5;
-        };
+        return rows >= (isColumnMajor() ? 2 : TURNED_ROWS);
     }
 
     /** Outputs {@code lo} to {@code hi} of all rows; {@code x} is not prepared. */
@@ -102,10 +97,59 @@ record StoredWeight(DType type, Layout.Order order, int inputs, int outputs, lon
             int hi,
             MemorySegment scratch,
             long scratchAt) {
+        product(w, null, 0, inputs, x, 0, rows, bias, y, lo, hi, scratch, scratchAt);
+    }
+
+    /**
+     * The same from some inputs only. Column-major.
+     *
+     * @param list the inputs, in ascending order
+     * @param x {@code [rows, listed]}: the numbers that belong to them
+     */
+    void product(
+            MemorySegment w,
+            @Nullable MemorySegment list,
+            long listAt,
+            int listed,
+            MemorySegment x,
+            long xAt,
+            int rows,
+            @Nullable MemorySegment bias,
+            MemorySegment y,
+            int lo,
+            int hi,
+            MemorySegment scratch,
+            long scratchAt) {
         MemorySegment scales = type == DType.I8 ? w : null;
-        Gemm.run(
-                type, order, x, 0, rows, inputs, w, 0, outputs, scales, scalesAt, bias, 0, y, 0, lo, hi, scratch,
+        if (!isColumnMajor() || rows > FEW_ROWS) {
+            Gemm.run(
+                    type, order, x, xAt, rows, listed, w, 0, outputs, list, listAt, scales, scalesAt, bias, 0, y, 0, lo,
+                    hi, scratch, scratchAt);
+            return;
+        }
+        Gemm.start(scales == null ? bias : null, 0, y, 0, rows, outputs, lo, hi);
+        FewRowsLinear.run(
+                type,
+                w,
+                0,
+                rowBytes(),
+                list,
+                listAt,
+                listed,
+                x,
+                xAt,
+                4L * listed,
+                rows,
+                y,
+                0,
+                4L * outputs,
+                lo,
+                hi,
+                scratch,
                 scratchAt);
+        if (scales != null) {
+            Gemm.finish(scales, scalesAt, bias, 0, y, 0, rows, outputs, lo, hi);
+        }
     }
 
     /** Once a row: the input in the order in which this weight meets it, if that is not its own. */

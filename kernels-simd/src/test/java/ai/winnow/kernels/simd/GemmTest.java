@@ -115,6 +115,8 @@ class GemmTest {
                     w,
                     0,
                     n,
+                    null,
+                    0,
                     scales,
                     0,
                     bias,
