@@ -47,7 +47,7 @@ record SparseLinearKernel(StoredWeight weight, InputSelection selection, boolean
             int listed = select(operands, scratch, 4L * weight.inputs() * row);
             scratch.set(Lanes.INT, ROW, row);
             scratch.set(Lanes.INT, LISTED, listed);
-            long bytes = weight.type().bytes((long) listed * weight.outputs());
+            long bytes = weight.bytesOf(listed);
             int parts = Parts.ofWeight(workspace, bytes, weight.outputs());
             boolean chained = weight.chained(rows);
             workspace.workers().run(this, operands, workspace, chained ? Math.min(parts, weight.chains()) : parts);

@@ -11,9 +11,10 @@ import org.jspecify.annotations.Nullable;
 /**
  * How the weight {@code [outputs, inputs]} of a linear layer lies in memory, and so which loop reads it.
  *
- * @param scalesAt where the scales of I8 rows begin
+ * @param scalesAt where the scales of I8 rows or I4 groups begin
+ * @param group I4 elements that share a scale; else 0
  */
-record StoredWeight(DType type, Layout.Order order, int inputs, int outputs, long scalesAt) {
+record StoredWeight(DType type, Layout.Order order, int inputs, int outputs, long scalesAt, int group) {
 
     /** Rows from which on a row-major weight is turned and multiplied rather than read once a row. */
     private static final int TURNED_ROWS = 8;
@@ -27,20 +28,31 @@ record StoredWeight(DType type, Layout.Order order, int inputs, int outputs, lon
     private static final int CHAINS = 4;
 
     static StoredWeight of(TensorSpec spec, Layout layout) {
-        return new StoredWeight(
-                spec.dtype(),
-                layout.order(),
-                Math.toIntExact(spec.shape().max(1)),
-                Math.toIntExact(spec.shape().max(0)),
-                Layout.ScaledRows.scalesOffset(spec));
+        int inputs = Math.toIntExact(spec.shape().max(1));
+        int outputs = Math.toIntExact(spec.shape().max(0));
+        return switch (layout) {
+            case Layout.Dense dense -> new StoredWeight(spec.dtype(), dense.order(), inputs, outputs, 0, 0);
+            case Layout.ScaledRows rows ->
+                new StoredWeight(
+                        spec.dtype(), rows.order(), inputs, outputs, Layout.ScaledRows.scalesOffset(spec), 0);
+            case Layout.ScaledGroups groups ->
+                new StoredWeight(
+                        spec.dtype(), groups.order(), inputs, outputs, groups.scalesOffset(spec), groups.group());
+        };
     }
 
     /** {@code Bf16…, column-major} around {@code op}. */
     String name(String op) {
-        String prefix = type == DType.I8
-                ? "Int8"
-                : type.name().charAt(0) + type.name().substring(1).toLowerCase(Locale.ROOT);
-        return prefix + op + (isColumnMajor() ? ", column-major" : ", row-major");
+        String prefix =
+                switch (type) {
+                    case I8 -> "Int8";
+                    case I4 -> "Int4";
+                    default -> type.name().charAt(0) + type.name().substring(1).toLowerCase(Locale.ROOT);
+                };
+        return prefix
+                + op
+                + (isColumnMajor() ? ", column-major" : ", row-major")
+                + (group == 0 ? "" : ", groups of " + group);
     }
 
     boolean isColumnMajor() {
@@ -49,12 +61,23 @@ record StoredWeight(DType type, Layout.Order order, int inputs, int outputs, lon
 
     /** Bytes of one input's weights, or, row-major, of one output's. */
     long rowBytes() {
-        return type.bytes(isColumnMajor() ? outputs : inputs);
+        int elements = isColumnMajor() ? outputs : inputs;
+        return group == 0 ? type.bytes(elements) : Math.ceilDiv(elements, group) * (group / 2L);
+    }
+
+    /** Bytes of the scales of one input's weights, or, row-major, of one output's; 0 if rows have no scales of their own. */
+    private long scaleBytes() {
+        return group == 0 ? 0 : 4L * Math.ceilDiv(isColumnMajor() ? outputs : inputs, group);
     }
 
     /** Bytes of the whole weight. */
     long bytes() {
-        return type.bytes((long) inputs * outputs);
+        return bytesOf(isColumnMajor() ? inputs : outputs);
+    }
+
+    /** Bytes of so many inputs' weights, or, row-major, outputs'. */
+    long bytesOf(int rows) {
+        return rows * (rowBytes() + scaleBytes());
     }
 
     /** Bytes that {@link #prepare} writes. */
@@ -65,6 +88,7 @@ record StoredWeight(DType type, Layout.Order order, int inputs, int outputs, lon
         return switch (type) {
             case BF16 -> Tensor.align(Bf16RowLinear.preparedBytes(inputs));
             case F16 -> Tensor.align(F16RowLinear.preparedBytes(inputs));
+            case I4 -> Tensor.align(Int4RowLinear.preparedBytes(inputs));
             default -> 0;
         };
     }
@@ -102,6 +126,12 @@ record StoredWeight(DType type, Layout.Order order, int inputs, int outputs, lon
             int hi,
             MemorySegment scratch,
             long scratchAt) {
+        if (type == DType.I4) {
+            Int4Gemm.run(
+                    order, group, x, rows, inputs, w, rowBytes(), scalesAt, scaleBytes(), outputs, bias, y, lo, hi,
+                    scratch, scratchAt);
+            return;
+        }
         MemorySegment scales = type == DType.I8 ? w : null;
         Gemm.run(
                 type, order, x, 0, rows, inputs, w, 0, outputs, scales, scalesAt, bias, 0, y, 0, lo, hi, scratch,
@@ -114,6 +144,7 @@ record StoredWeight(DType type, Layout.Order order, int inputs, int outputs, lon
             switch (type) {
                 case BF16 -> Bf16RowLinear.prepare(x, xAt, inputs, prepared, preparedAt);
                 case F16 -> F16RowLinear.prepare(x, xAt, inputs, prepared, preparedAt);
+                case I4 -> Int4RowLinear.prepare(x, xAt, inputs, prepared, preparedAt);
                 default -> {}
             }
         }
@@ -168,6 +199,23 @@ record StoredWeight(DType type, Layout.Order order, int inputs, int outputs, lon
             case F32 -> F32ColumnLinear.dense(w, wAt, rowBytes, count, x, xAt, start, 0, sums, at, 0, outputs);
             case BF16 -> Bf16ColumnLinear.dense(w, wAt, rowBytes, count, x, xAt, start, 0, sums, at, 0, outputs);
             case F16 -> F16ColumnLinear.dense(w, wAt, rowBytes, count, x, xAt, start, 0, sums, at, 0, outputs);
+            case I4 ->
+                Int4ColumnLinear.dense(
+                        w,
+                        wAt,
+                        rowBytes,
+                        count,
+                        scalesAt + from * scaleBytes(),
+                        scaleBytes(),
+                        group,
+                        x,
+                        xAt,
+                        start,
+                        0,
+                        sums,
+                        at,
+                        0,
+                        outputs);
             default ->
                 Int8ColumnLinear.dense(w, wAt, rowBytes, count, w, scalesAt, x, xAt, start, 0, sums, at, 0, outputs);
         }
@@ -218,6 +266,9 @@ record StoredWeight(DType type, Layout.Order order, int inputs, int outputs, lon
                 case F32 -> F32ColumnLinear.dense(w, 0, rowBytes, inputs, x, xAt, bias, 0, y, yAt, lo, hi);
                 case BF16 -> Bf16ColumnLinear.dense(w, 0, rowBytes, inputs, x, xAt, bias, 0, y, yAt, lo, hi);
                 case F16 -> F16ColumnLinear.dense(w, 0, rowBytes, inputs, x, xAt, bias, 0, y, yAt, lo, hi);
+                case I4 ->
+                    Int4ColumnLinear.dense(
+                            w, 0, rowBytes, inputs, scalesAt, scaleBytes(), group, x, xAt, bias, 0, y, yAt, lo, hi);
                 default -> Int8ColumnLinear.dense(w, 0, rowBytes, inputs, w, scalesAt, x, xAt, bias, 0, y, yAt, lo, hi);
             }
         } else {
@@ -228,6 +279,10 @@ record StoredWeight(DType type, Layout.Order order, int inputs, int outputs, lon
                     Bf16RowLinear.dense(w, 0, rowBytes, inputs, x, xAt, bias, 0, y, yAt, lo, hi, scratch, scratchAt);
                 case F16 ->
                     F16RowLinear.dense(w, 0, rowBytes, inputs, x, xAt, bias, 0, y, yAt, lo, hi, scratch, scratchAt);
+                case I4 ->
+                    Int4RowLinear.dense(
+                            w, 0, rowBytes, inputs, scalesAt, scaleBytes(), group, x, xAt, bias, 0, y, yAt, lo, hi,
+                            scratch, scratchAt);
                 default ->
                     Int8RowLinear.dense(
                             w, 0, rowBytes, inputs, w, scalesAt, x, xAt, bias, 0, y, yAt, lo, hi, scratch, scratchAt);
@@ -253,6 +308,10 @@ record StoredWeight(DType type, Layout.Order order, int inputs, int outputs, lon
             case F32 -> F32ColumnLinear.listed(w, 0, rowBytes, list, listAt, listed, x, xAt, bias, 0, y, yAt, lo, hi);
             case BF16 -> Bf16ColumnLinear.listed(w, 0, rowBytes, list, listAt, listed, x, xAt, bias, 0, y, yAt, lo, hi);
             case F16 -> F16ColumnLinear.listed(w, 0, rowBytes, list, listAt, listed, x, xAt, bias, 0, y, yAt, lo, hi);
+            case I4 ->
+                Int4ColumnLinear.listed(
+                        w, 0, rowBytes, list, listAt, listed, scalesAt, scaleBytes(), group, x, xAt, bias, 0, y, yAt,
+                        lo, hi);
             default ->
                 Int8ColumnLinear.listed(
                         w, 0, rowBytes, list, listAt, listed, w, scalesAt, x, xAt, bias, 0, y, yAt, lo, hi);
@@ -288,10 +347,26 @@ record StoredWeight(DType type, Layout.Order order, int inputs, int outputs, lon
                 F16RowLinear.masked(
                         w, 0, rowBytes, inputs, list, listAt, listed, x, xAt, bias, 0, y, yAt, lo, hi, scratch,
                         scratchAt);
+            case I4 ->
+                Int4RowLinear.masked(
+                        w, 0, rowBytes, inputs, scalesAt, scaleBytes(), group, list, listAt, listed, x, xAt, bias, 0, y,
+                        yAt, lo, hi, scratch, scratchAt);
             default ->
                 Int8RowLinear.masked(
                         w, 0, rowBytes, inputs, w, scalesAt, list, listAt, listed, x, xAt, bias, 0, y, yAt, lo, hi,
                         scratch, scratchAt);
+        }
+    }
+
+    /** One row as f32. Row-major. */
+    void widenRow(MemorySegment w, int row, MemorySegment y, long yAt) {
+        long from = row * rowBytes();
+        switch (type) {
+            case F32 -> MemorySegment.copy(w, from, y, yAt, 4L * inputs);
+            case BF16 -> Conversions.bf16ToFloat(w, from, y, yAt, inputs);
+            case F16 -> Conversions.f16ToFloat(w, from, y, yAt, inputs);
+            case I4 -> Int4.widenRow(w, from, scalesAt + row * scaleBytes(), group, 0, inputs, false, y, yAt);
+            default -> Conversions.int8ToFloat(w, from, w.get(Lanes.FLOAT, scalesAt + 4L * row), y, yAt, inputs);
         }
     }
 }
