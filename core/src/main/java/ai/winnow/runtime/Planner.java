@@ -35,10 +35,6 @@ final class Planner {
     private final List<KernelProvider> providers;
     private final int weightGroup;
 
-    Planner(Backends backends) {
-        this(backends, ModelOptions.SMALL_GROUP);
-    }
-
     /** @param weightGroup weights of I4 that share a scale */
     Planner(Backends backends, int weightGroup) {
         this.providers = backends.ready();

@@ -63,7 +63,8 @@ public sealed interface Layout {
 
     /**
      * I4 elements of a matrix {@code [out, in]}, then, at the next multiple of 64 bytes, an f32 scale for each {@code group} of
-     * neighbours: {@code weight = element * scale}. Rows of elements are filled up to whole groups.
+     * neighbours: {@code weight = element * scale}. Rows of elements are filled up to whole groups; behind all of it are zeros,
+     * so that kernels may read whole vectors.
      *
      * <p>Row-major, groups lie along the inputs: elements {@code [out][in]}, scales {@code [out][in / group]}; this is what ONNX
      * Runtime's MatMulNBits reads. Column-major, they lie along the outputs, so that a skipped input skips its scales: elements
@@ -80,6 +81,9 @@ public sealed interface Layout {
 
         public static final int LARGE = 128;
 
+        /** Bytes behind the last scale at least. */
+        private static final int SLACK = 64;
+
         /** Elements of a row that are stored as a unit of 16 bytes. */
         public static final int CELL = 32;
 
@@ -91,7 +95,7 @@ public sealed interface Layout {
 
         @Override
         public long bytes(TensorSpec spec) {
-            return scalesOffset(spec) + 4 * rows(spec) * groups(spec);
+            return Tensor.align(scalesOffset(spec) + 4 * rows(spec) * groups(spec)) + SLACK;
         }
 
         /** The layouts of {@code order} there are kernels for. */

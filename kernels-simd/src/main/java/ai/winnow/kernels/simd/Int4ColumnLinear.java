@@ -16,7 +16,7 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * y[lo:hi] = bias[lo:hi] + sum over j of x[j] * (scale[j, group of o] * W[j, o]), W int4 stored [in][out] in cells of 32 outputs
- * ({@link ai.winnow.tensor.Layout.ScaledGroups}), one f32 scale an input and group of outputs. {@code lo} is a multiple of 32.
+ * ({@link ai.winnow.tensor.Layout.ScaledGroups}), one f32 scale an input and group of outputs. {@code lo} is a multiple of the group.
  *
  * <p>A weight is its element times its scale, rounded to f32. Each output is one fma chain over the inputs in ascending order, started by the bias: a full
  * list gives the bits of the dense call, and both those of {@link Gemm} and of the f32 kernels on the same weights. Traffic: the rows of the listed inputs
@@ -95,7 +95,7 @@ public final class Int4ColumnLinear {
             long yAt,
             int lo,
             int hi) {
-        assert lo % Int4.CELL == 0;
+        assert lo % group == 0;
         int whole = hi / Int4.CELL * Int4.CELL;
         // Bytes of a row, shifted by this, are groups.
         int shift = Integer.numberOfTrailingZeros(group / 2);
@@ -124,43 +124,43 @@ public final class Int4ColumnLinear {
             int lo,
             int hi) {
         for (int from = lo; from < hi; from += SLAB) {
-            long begin = from / 2;
-            long end = Math.min(from + SLAB, hi) / 2;
+            long bytes = (Math.min(from + SLAB, hi) - from) / 2;
+            long ws = wAt + from / 2;
+            long scales = scalesAt + (from / 2 >> shift << 2);
+            long ys = yAt + 4L * from;
             int p = 0;
             for (; p + 2 <= listed; p += 2) {
                 long j0 = ColumnOrder.input(index, indexAt, p);
                 long j1 = ColumnOrder.input(index, indexAt, p + 1);
                 add2(
                         w,
-                        wAt + j0 * rowBytes,
-                        wAt + j1 * rowBytes,
-                        scalesAt + j0 * scaleBytes,
-                        scalesAt + j1 * scaleBytes,
+                        ws + j0 * rowBytes,
+                        ws + j1 * rowBytes,
+                        scales + j0 * scaleBytes,
+                        scales + j1 * scaleBytes,
                         shift,
                         x.get(FLOAT, xAt + 4 * j0),
                         x.get(FLOAT, xAt + 4 * j1),
                         y,
-                        yAt,
-                        begin,
-                        end);
+                        ys,
+                        bytes);
             }
             if (p < listed) {
                 long j0 = ColumnOrder.input(index, indexAt, p);
                 add1(
                         w,
-                        wAt + j0 * rowBytes,
-                        scalesAt + j0 * scaleBytes,
+                        ws + j0 * rowBytes,
+                        scales + j0 * scaleBytes,
                         shift,
                         x.get(FLOAT, xAt + 4 * j0),
                         y,
-                        yAt,
-                        begin,
-                        end);
+                        ys,
+                        bytes);
             }
         }
     }
 
-    /** Bytes begin..end of the rows of two inputs. */
+    /** The rows of two inputs. */
     private static void add2(
             MemorySegment w,
             long w0,
@@ -171,9 +171,8 @@ public final class Int4ColumnLinear {
             float x0,
             float x1,
             MemorySegment y,
-            long yAt,
-            long begin,
-            long end) {
+            long ys,
+            long bytes) {
         FloatVector b0 = FloatVector.broadcast(F, x0);
         FloatVector b1 = FloatVector.broadcast(F, x1);
         IntVector lower = IntVector.broadcast(I, Int4.LOWER);
@@ -182,8 +181,8 @@ public final class Int4ColumnLinear {
         IntVector upperOnes = IntVector.broadcast(I, Int4.UPPER_ONES);
         FloatVector lowerZero = FloatVector.broadcast(F, Int4.LOWER_ZERO);
         FloatVector upperZero = FloatVector.broadcast(F, Int4.UPPER_ZERO);
-        for (long k = begin; k < end; k += COUNT) {
-            long to = yAt + Int4.outputs(k);
+        for (long k = 0; k < bytes; k += COUNT) {
+            long to = ys + Int4.outputs(k);
             long group = k >> shift << 2;
             FloatVector s0 = FloatVector.fromMemorySegment(F, y, to, LE);
             FloatVector s1 = FloatVector.fromMemorySegment(F, y, to + 64, LE);
@@ -203,7 +202,7 @@ public final class Int4ColumnLinear {
     }
 
     private static void add1(
-            MemorySegment w, long w0, long scale0, int shift, float x0, MemorySegment y, long yAt, long begin, long end) {
+            MemorySegment w, long w0, long scale0, int shift, float x0, MemorySegment y, long ys, long bytes) {
         FloatVector b0 = FloatVector.broadcast(F, x0);
         IntVector lower = IntVector.broadcast(I, Int4.LOWER);
         IntVector upper = IntVector.broadcast(I, Int4.UPPER);
@@ -211,8 +210,8 @@ public final class Int4ColumnLinear {
         IntVector upperOnes = IntVector.broadcast(I, Int4.UPPER_ONES);
         FloatVector lowerZero = FloatVector.broadcast(F, Int4.LOWER_ZERO);
         FloatVector upperZero = FloatVector.broadcast(F, Int4.UPPER_ZERO);
-        for (long k = begin; k < end; k += COUNT) {
-            long to = yAt + Int4.outputs(k);
+        for (long k = 0; k < bytes; k += COUNT) {
+            long to = ys + Int4.outputs(k);
             FloatVector s0 = FloatVector.fromMemorySegment(F, y, to, LE);
             FloatVector s1 = FloatVector.fromMemorySegment(F, y, to + 64, LE);
             IntVector v0 = (IntVector)

@@ -7,36 +7,59 @@ import static ai.winnow.kernels.simd.Lanes.I;
 import static ai.winnow.kernels.simd.Lanes.INT;
 import static ai.winnow.kernels.simd.Lanes.LE;
 
+import ai.winnow.tensor.Layout.ScaledGroups;
 import java.lang.foreign.MemorySegment;
-import jdk.incubator.vector.ByteVector;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.VectorOperators;
+import jdk.incubator.vector.VectorShuffle;
 import org.jspecify.annotations.Nullable;
 
 /**
  * y[o] = bias[o] + sum over groups g of scale[o, g] * sum over k in g of x[k] * W[o, k], W int4 stored [out][in] in whole groups
- * ({@link ai.winnow.tensor.Layout.ScaledGroups}), one f32 scale a group of inputs, x prepared.
+ * ({@link ScaledGroups}), one f32 scale a group of inputs, x prepared.
  *
- * <p>The lower half of a byte meets the even, the upper the odd input. A lane adds the two products of a step of 2 * COUNT inputs, the even one first, and
- * then by one fma that sum times the scale of its group; steps ascend, and the lanes are added by a fixed halving tree, then the bias. A row's bits do not
- * depend on its neighbours, so masked rows equal dense rows. Traffic: the computed rows and their scales once; x stays in L1.
+ * <p>An int is eight neighbouring inputs. Each half byte, put where it lies into the fraction of the power of two for which it counts ones, is that power plus
+ * the element plus 8: one ternary logic operation where there is one, then a subtraction, both exact. Only the upper three must be shifted, together.
+ *
+ * <p>In a step of 8 * COUNT inputs a lane sums the even and the odd ones of its eight, each in ascending order, adds the two, and then by one fma that sum
+ * times the scale of its group; steps ascend, the lanes are added by a fixed halving tree, then the bias. A row's bits do not depend on its neighbours, so
+ * masked rows equal dense rows. Traffic: the computed rows and their scales once, in sequence; x stays in L1. The last step of a row reads on into what
+ * follows it, times an x of zero.
  */
 public final class Int4RowLinear {
 
-    /** Two vectors of sums. */
-    public static final int SCRATCH_BYTES = 8 * COUNT;
+    /** A vector of sums. */
+    public static final int SCRATCH_BYTES = 4 * COUNT;
+
+    /** Inputs of a step. */
+    private static final int BLOCK = 8 * COUNT;
+
+    private static final long VECTOR = 4L * COUNT;
+
+    /** Lane i, which has inputs 8i to 8i + 7, from the scale of their group: of 32, or of more than a step. */
+    private static final VectorShuffle<Float> SPREAD = VectorShuffle.fromOp(F, i -> i / 4);
+
+    private static final VectorShuffle<Float> FIRST = VectorShuffle.fromOp(F, i -> 0);
 
     private Int4RowLinear() {}
 
     /** Bytes that the prepared x of this many inputs takes. */
     public static long preparedBytes(int inputs) {
-        return RowOrder.pairedBytes(inputs);
+        return 4L * BLOCK * Math.ceilDiv(inputs, BLOCK);
     }
 
-    /** Once a call: x in groups of [evens][odds], filled up with zeros, as {@link #dense} and {@link #masked} want it. */
+    /** Once a call: x in blocks of [input / 8 remainder][input / 8], filled up with zeros, as {@link #dense} and {@link #masked} want it. */
     public static void prepare(MemorySegment x, long xAt, int inputs, MemorySegment prepared, long preparedAt) {
-        RowOrder.pair(x, xAt, inputs, 1f, prepared, preparedAt);
+        for (int block = 0; block < inputs; block += BLOCK) {
+            for (int lane = 0; lane < COUNT; lane++) {
+                for (int n = 0; n < 8; n++) {
+                    int k = block + 8 * lane + n;
+                    float value = k < inputs ? x.get(FLOAT, xAt + 4L * k) : 0;
+                    prepared.set(FLOAT, preparedAt + 4L * (block + COUNT * n + lane), value);
+                }
+            }
+        }
     }
 
     /**
@@ -61,11 +84,10 @@ public final class Int4RowLinear {
             int hi,
             MemorySegment scratch,
             long scratchAt) {
-        for (int o = lo; o < hi; o += 2) {
-            int o1 = Math.min(o + 1, hi - 1);
-            two(
+        for (int o = lo; o < hi; o++) {
+            row(
                     w, wAt, rowBytes, inputs, scalesAt, scaleBytes, group, x, xAt, bias, biasAt, y, yAt, scratch,
-                    scratchAt, o, o1);
+                    scratchAt, o);
         }
     }
 
@@ -93,17 +115,28 @@ public final class Int4RowLinear {
             long scratchAt) {
         Lanes.zero(y, yAt + 4L * lo, hi - lo);
         int end = RowOrder.firstAtLeast(rows, rowsAt, listed, hi);
-        for (int p = RowOrder.firstAtLeast(rows, rowsAt, listed, lo); p < end; p += 2) {
-            int o = rows.get(INT, rowsAt + 4L * p);
-            int o1 = rows.get(INT, rowsAt + 4L * Math.min(p + 1, end - 1));
-            two(
-                    w, wAt, rowBytes, inputs, scalesAt, scaleBytes, group, x, xAt, bias, biasAt, y, yAt, scratch,
-                    scratchAt, o, o1);
+        for (int p = RowOrder.firstAtLeast(rows, rowsAt, listed, lo); p < end; p++) {
+            row(
+                    w,
+                    wAt,
+                    rowBytes,
+                    inputs,
+                    scalesAt,
+                    scaleBytes,
+                    group,
+                    x,
+                    xAt,
+                    bias,
+                    biasAt,
+                    y,
+                    yAt,
+                    scratch,
+                    scratchAt,
+                    rows.get(INT, rowsAt + 4L * p));
         }
     }
 
-    /** Two rows at once; one is filled up by naming it again. */
-    private static void two(
+    private static void row(
             MemorySegment w,
             long wAt,
             long rowBytes,
@@ -119,65 +152,77 @@ public final class Int4RowLinear {
             long yAt,
             MemorySegment scratch,
             long scratchAt,
-            int o0,
-            int o1) {
+            int o) {
+        int shift = Integer.numberOfTrailingZeros(group / 2);
+        long bytes = Math.ceilDiv(inputs, BLOCK) * (BLOCK / 2L);
         lanes(
                 w,
-                wAt + o0 * rowBytes,
-                wAt + o1 * rowBytes,
-                scalesAt + o0 * scaleBytes,
-                scalesAt + o1 * scaleBytes,
-                Integer.numberOfTrailingZeros(group / 2),
+                wAt + o * rowBytes,
+                scalesAt + o * scaleBytes,
+                shift,
+                group == ScaledGroups.SMALL ? SPREAD : FIRST,
                 x,
                 xAt,
-                (inputs + 1) / 2,
+                bytes,
                 scratch,
                 scratchAt);
-        for (int r = 0; r < 2; r++) {
-            int o = r == 0 ? o0 : o1;
-            float sum = sum(scratch, scratchAt + 4L * COUNT * r);
-            y.set(FLOAT, yAt + 4L * o, bias == null ? sum : sum + bias.get(FLOAT, biasAt + 4L * o));
-        }
+        float sum = sum(scratch, scratchAt);
+        y.set(FLOAT, yAt + 4L * o, bias == null ? sum : sum + bias.get(FLOAT, biasAt + 4L * o));
     }
 
-    /** Two rows, one vector of sums each to {@code scratch}. */
+    /** One row, its vector of sums to {@code scratch}. */
     private static void lanes(
             MemorySegment w,
-            long w0,
-            long w1,
-            long scale0,
-            long scale1,
+            long row,
+            long scales,
             int shift,
+            VectorShuffle<Float> spread,
             MemorySegment x,
             long xAt,
-            int bytes,
+            long bytes,
             MemorySegment scratch,
             long scratchAt) {
-        IntVector lower = IntVector.broadcast(I, Int4.LOWER);
-        IntVector upper = IntVector.broadcast(I, Int4.UPPER);
-        IntVector lowerOnes = IntVector.broadcast(I, Int4.LOWER_ONES);
-        IntVector upperOnes = IntVector.broadcast(I, Int4.UPPER_ONES);
-        FloatVector lowerZero = FloatVector.broadcast(F, Int4.LOWER_ZERO);
-        FloatVector upperZero = FloatVector.broadcast(F, Int4.UPPER_ZERO);
-        FloatVector s0 = FloatVector.zero(F);
-        FloatVector s1 = s0;
-        for (long k = 0; k < bytes; k += COUNT) {
-            FloatVector evens = FloatVector.fromMemorySegment(F, x, xAt + 8 * k, LE);
-            FloatVector odds = FloatVector.fromMemorySegment(F, x, xAt + 8 * k + 4L * COUNT, LE);
-            long group = k >> shift << 2;
-            IntVector v0 = (IntVector)
-                    ByteVector.fromMemorySegment(Int4.QUARTER, w, w0 + k, LE).convertShape(VectorOperators.B2I, I, 0);
-            FloatVector m0 = FloatVector.broadcast(F, w.get(FLOAT, scale0 + group));
-            FloatVector even0 = v0.and(lower).or(lowerOnes).reinterpretAsFloats().sub(lowerZero).mul(evens);
-            s0 = v0.and(upper).or(upperOnes).reinterpretAsFloats().sub(upperZero).fma(odds, even0).fma(m0, s0);
-            IntVector v1 = (IntVector)
-                    ByteVector.fromMemorySegment(Int4.QUARTER, w, w1 + k, LE).convertShape(VectorOperators.B2I, I, 0);
-            FloatVector m1 = FloatVector.broadcast(F, w.get(FLOAT, scale1 + group));
-            FloatVector even1 = v1.and(lower).or(lowerOnes).reinterpretAsFloats().sub(lowerZero).mul(evens);
-            s1 = v1.and(upper).or(upperOnes).reinterpretAsFloats().sub(upperZero).fma(odds, even1).fma(m1, s1);
+        IntVector half0 = IntVector.broadcast(I, 0xf << 0);
+        IntVector ones0 = IntVector.broadcast(I, 0x4b000000);
+        FloatVector zero0 = FloatVector.broadcast(F, 0x1p23f + 8);
+        IntVector half1 = IntVector.broadcast(I, 0xf << 4);
+        IntVector ones1 = IntVector.broadcast(I, 0x49000000);
+        FloatVector zero1 = FloatVector.broadcast(F, 0x1p19f + 8);
+        IntVector half2 = IntVector.broadcast(I, 0xf << 8);
+        IntVector ones2 = IntVector.broadcast(I, 0x47000000);
+        FloatVector zero2 = FloatVector.broadcast(F, 0x1p15f + 8);
+        IntVector half3 = IntVector.broadcast(I, 0xf << 12);
+        IntVector ones3 = IntVector.broadcast(I, 0x45000000);
+        FloatVector zero3 = FloatVector.broadcast(F, 0x1p11f + 8);
+        IntVector half4 = IntVector.broadcast(I, 0xf << 16);
+        IntVector ones4 = IntVector.broadcast(I, 0x43000000);
+        FloatVector zero4 = FloatVector.broadcast(F, 0x1p7f + 8);
+        FloatVector s = FloatVector.zero(F);
+        for (long k = 0; k < bytes; k += 4L * COUNT) {
+            IntVector v = IntVector.fromMemorySegment(I, w, row + k, LE);
+            IntVector h = v.lanewise(VectorOperators.LSHR, 12);
+            long at = xAt + 8 * k;
+            FloatVector evens = v.and(half0).or(ones0).reinterpretAsFloats().sub(zero0)
+                    .mul(FloatVector.fromMemorySegment(F, x, at + 0 * VECTOR, LE));
+            FloatVector odds = v.and(half1).or(ones1).reinterpretAsFloats().sub(zero1)
+                    .mul(FloatVector.fromMemorySegment(F, x, at + 1 * VECTOR, LE));
+            evens = v.and(half2).or(ones2).reinterpretAsFloats().sub(zero2)
+                    .fma(FloatVector.fromMemorySegment(F, x, at + 2 * VECTOR, LE), evens);
+            odds = v.and(half3).or(ones3).reinterpretAsFloats().sub(zero3)
+                    .fma(FloatVector.fromMemorySegment(F, x, at + 3 * VECTOR, LE), odds);
+            evens = v.and(half4).or(ones4).reinterpretAsFloats().sub(zero4)
+                    .fma(FloatVector.fromMemorySegment(F, x, at + 4 * VECTOR, LE), evens);
+            odds = h.and(half2).or(ones2).reinterpretAsFloats().sub(zero2)
+                    .fma(FloatVector.fromMemorySegment(F, x, at + 5 * VECTOR, LE), odds);
+            evens = h.and(half3).or(ones3).reinterpretAsFloats().sub(zero3)
+                    .fma(FloatVector.fromMemorySegment(F, x, at + 6 * VECTOR, LE), evens);
+            odds = h.and(half4).or(ones4).reinterpretAsFloats().sub(zero4)
+                    .fma(FloatVector.fromMemorySegment(F, x, at + 7 * VECTOR, LE), odds);
+            FloatVector scale = FloatVector.fromMemorySegment(F, w, scales + (k >> shift << 2), LE)
+                    .rearrange(spread);
+            s = evens.add(odds).fma(scale, s);
         }
-        s0.intoMemorySegment(scratch, scratchAt, LE);
-        s1.intoMemorySegment(scratch, scratchAt + 4L * COUNT, LE);
+        s.intoMemorySegment(scratch, scratchAt, LE);
     }
 
     /** The halving tree. */

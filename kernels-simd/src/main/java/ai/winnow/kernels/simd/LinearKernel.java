@@ -80,8 +80,8 @@ record LinearKernel(StoredWeight weight, boolean bias, int maxRows) implements K
             }
             return;
         }
-        int lo = Parts.begin(weight.outputs(), Parts.GRAIN, part, parts);
-        int hi = Parts.begin(weight.outputs(), Parts.GRAIN, part + 1, parts);
+        int lo = Parts.begin(weight.outputs(), weight.grain(), part, parts);
+        int hi = Parts.begin(weight.outputs(), weight.grain(), part + 1, parts);
         long yAt = 4L * weight.outputs() * row;
         weight.dense(operands.in(1), x, xAt, start, operands.out(0), yAt, lo, hi, scratch, CHAINS);
     }
@@ -93,8 +93,8 @@ record LinearKernel(StoredWeight weight, boolean bias, int maxRows) implements K
             oneOf(operands, workspace.scratch(), part, parts);
             return;
         }
-        int from = Parts.begin(weight.outputs(), Parts.GRAIN, part, parts);
-        int to = Parts.begin(weight.outputs(), Parts.GRAIN, part + 1, parts);
+        int from = Parts.begin(weight.outputs(), weight.grain(), part, parts);
+        int to = Parts.begin(weight.outputs(), weight.grain(), part + 1, parts);
         if (weight.multiplies(rows)) {
             weight.product(
                     operands.in(1),

@@ -165,10 +165,17 @@ final class Offers {
 
     private static List<Layout> layouts(KernelRequest request) {
         return request.weights().get(WEIGHT)
-                ? Stream.of(Order.COLUMN_MAJOR, Order.ROW_MAJOR)
+                ? orders(request)
                         .flatMap(order -> layouts(request, order).stream())
                         .toList()
                 : List.of(Layout.ROW_MAJOR);
+    }
+
+    /** The faster first: only of I4 it is row-major. */
+    private static Stream<Order> orders(KernelRequest request) {
+        return request.input(WEIGHT).dtype() == DType.I4
+                ? Stream.of(Order.ROW_MAJOR, Order.COLUMN_MAJOR)
+                : Stream.of(Order.COLUMN_MAJOR, Order.ROW_MAJOR);
     }
 
     private static List<Layout> layouts(KernelRequest request, Order order) {

@@ -84,8 +84,8 @@ record SparseLinearKernel(StoredWeight weight, InputSelection selection, boolean
             }
             return;
         }
-        int lo = Parts.begin(weight.outputs(), Parts.GRAIN, part, parts);
-        int hi = Parts.begin(weight.outputs(), Parts.GRAIN, part + 1, parts);
+        int lo = Parts.begin(weight.outputs(), weight.grain(), part, parts);
+        int hi = Parts.begin(weight.outputs(), weight.grain(), part + 1, parts);
         long yAt = 4L * weight.outputs() * row;
         weight.listed(operands.in(1), scratch, LIST, listed, operands.in(0), xAt, start, operands.out(0), yAt, lo, hi);
     }

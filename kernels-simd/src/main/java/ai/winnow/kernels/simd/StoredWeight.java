@@ -93,6 +93,11 @@ record StoredWeight(DType type, Layout.Order order, int inputs, int outputs, lon
         };
     }
 
+    /** Outputs are cut at multiples of this: no group of column-major I4 is cut. */
+    int grain() {
+        return Math.max(Parts.GRAIN, isColumnMajor() ? group : 0);
+    }
+
     /** Bytes of scratch for each part of a call with up to {@code rows} rows. */
     long partBytes(int rows) {
         return Math.max(isColumnMajor() ? 0 : F32RowLinear.SCRATCH_BYTES, multiplies(rows) ? Gemm.SCRATCH_BYTES : 0);
