@@ -10,10 +10,9 @@ import ai.winnow.tensor.Tensor;
 import ai.winnow.tensor.TensorSpec;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.List;
-import java.util.Map;
 
 /**
  * A weight as a kernel reads it.
@@ -52,26 +51,30 @@ public record PackedWeight(Tensor packed, Tensor meaning) {
         return new PackedWeight(packed, meaning);
     }
 
-    /** The greatest of every other group is -8, of the others 7. */
+    /** The greatest magnitude is 8 steps in every other group, 7 in the others. */
     private static void packGroups(Tensor values, ScaledGroups layout, Tensor packed, Tensor meaning) {
         TensorSpec spec = packed.spec();
         int out = Math.toIntExact(spec.shape().max(0));
         int in = Math.toIntExact(spec.shape().max(1));
         packed.segment().asSlice(0, layout.scalesOffset(spec)).fill((byte) 0x88);
-        Map<Long, Float> greatest = new HashMap<>();
-        for (int o = 0; o < out; o++) {
-            for (int i = 0; i < in; i++) {
-                greatest.merge(layout.scaleAt(spec, o, i), Math.abs(values.getFloat((long) o * in + i)), Math::max);
-            }
-        }
+        MemorySegment memory = packed.segment();
         for (int o = 0; o < out; o++) {
             for (int i = 0; i < in; i++) {
                 long at = layout.scaleAt(spec, o, i);
-                float scale = at / 4 % 2 == 0 ? greatest.get(at) / 8 : greatest.get(at) / 7;
+                float magnitude = Math.abs(values.getFloat((long) o * in + i));
+                memory.set(ValueLayout.JAVA_FLOAT, at, Math.max(memory.get(ValueLayout.JAVA_FLOAT, at), magnitude));
+            }
+        }
+        for (long at = layout.scalesOffset(spec); at < layout.bytes(spec); at += 4) {
+            int steps = at % 8 == 0 ? 8 : 7;
+            memory.set(ValueLayout.JAVA_FLOAT, at, memory.get(ValueLayout.JAVA_FLOAT, at) / steps);
+        }
+        for (int o = 0; o < out; o++) {
+            for (int i = 0; i < in; i++) {
+                float scale = memory.get(ValueLayout.JAVA_FLOAT, layout.scaleAt(spec, o, i));
                 float value = values.getFloat((long) o * in + i);
                 int element = scale == 0 ? 0 : Math.clamp(Math.round(value / scale), -8, 7);
-                DType.F32.setFloat(packed.segment().asSlice(at), 0, scale);
-                DType.I4.setFloat(packed.segment(), layout.index(spec, o, i), element);
+                DType.I4.setFloat(memory, layout.index(spec, o, i), element);
                 DType.F32.setFloat(meaning.segment(), (long) o * in + i, element * scale);
             }
         }
