@@ -56,8 +56,8 @@ public record ModelOptions(
             throw new ShapeException("weights are kept as F32, BF16, F16, I8 or I4, not " + weightType);
         }
         if (weightGroup != SMALL_GROUP && weightGroup != LARGE_GROUP) {
-            throw new ShapeException("of I4 weights, " + SMALL_GROUP + " or " + LARGE_GROUP + " share a scale, not "
-                    + weightGroup);
+            throw new ShapeException(
+                    "of I4 weights, " + SMALL_GROUP + " or " + LARGE_GROUP + " share a scale, not " + weightGroup);
         }
         if (kvType != DType.F32 && kvType != DType.BF16) {
             throw new ShapeException("keys and values are cached as F32 or BF16, not " + kvType);
@@ -78,22 +78,58 @@ public record ModelOptions(
 
     public ModelOptions withWeightType(@Nullable DType type) {
         return new ModelOptions(
-                type, weightGroup, kvType, contextLength, maxSequences, maxStepTokens, threads, kvBytes, warmUp, artefacts);
+                type,
+                weightGroup,
+                kvType,
+                contextLength,
+                maxSequences,
+                maxStepTokens,
+                threads,
+                kvBytes,
+                warmUp,
+                artefacts);
     }
 
     public ModelOptions withWeightGroup(int weights) {
         return new ModelOptions(
-                weightType, weights, kvType, contextLength, maxSequences, maxStepTokens, threads, kvBytes, warmUp, artefacts);
+                weightType,
+                weights,
+                kvType,
+                contextLength,
+                maxSequences,
+                maxStepTokens,
+                threads,
+                kvBytes,
+                warmUp,
+                artefacts);
     }
 
     public ModelOptions withKvType(DType type) {
         return new ModelOptions(
-                weightType, weightGroup, type, contextLength, maxSequences, maxStepTokens, threads, kvBytes, warmUp, artefacts);
+                weightType,
+                weightGroup,
+                type,
+                contextLength,
+                maxSequences,
+                maxStepTokens,
+                threads,
+                kvBytes,
+                warmUp,
+                artefacts);
     }
 
     public ModelOptions withContextLength(int positions) {
         return new ModelOptions(
-                weightType, weightGroup, kvType, positions, maxSequences, maxStepTokens, threads, kvBytes, warmUp, artefacts);
+                weightType,
+                weightGroup,
+                kvType,
+                positions,
+                maxSequences,
+                maxStepTokens,
+                threads,
+                kvBytes,
+                warmUp,
+                artefacts);
     }
 
     public ModelOptions withMaxSequences(int sequences) {
@@ -112,26 +148,71 @@ public record ModelOptions(
 
     public ModelOptions withMaxStepTokens(int tokens) {
         return new ModelOptions(
-                weightType, weightGroup, kvType, contextLength, maxSequences, tokens, threads, kvBytes, warmUp, artefacts);
+                weightType,
+                weightGroup,
+                kvType,
+                contextLength,
+                maxSequences,
+                tokens,
+                threads,
+                kvBytes,
+                warmUp,
+                artefacts);
     }
 
     public ModelOptions withThreads(int count) {
         return new ModelOptions(
-                weightType, weightGroup, kvType, contextLength, maxSequences, maxStepTokens, count, kvBytes, warmUp, artefacts);
+                weightType,
+                weightGroup,
+                kvType,
+                contextLength,
+                maxSequences,
+                maxStepTokens,
+                count,
+                kvBytes,
+                warmUp,
+                artefacts);
     }
 
     public ModelOptions withKvBytes(long bytes) {
         return new ModelOptions(
-                weightType, weightGroup, kvType, contextLength, maxSequences, maxStepTokens, threads, bytes, warmUp, artefacts);
+                weightType,
+                weightGroup,
+                kvType,
+                contextLength,
+                maxSequences,
+                maxStepTokens,
+                threads,
+                bytes,
+                warmUp,
+                artefacts);
     }
 
     public ModelOptions withWarmUp(boolean on) {
         return new ModelOptions(
-                weightType, weightGroup, kvType, contextLength, maxSequences, maxStepTokens, threads, kvBytes, on, artefacts);
+                weightType,
+                weightGroup,
+                kvType,
+                contextLength,
+                maxSequences,
+                maxStepTokens,
+                threads,
+                kvBytes,
+                on,
+                artefacts);
     }
 
     public ModelOptions withArtefacts(Map<String, Artefact> byMethod) {
         return new ModelOptions(
-                weightType, weightGroup, kvType, contextLength, maxSequences, maxStepTokens, threads, kvBytes, warmUp, byMethod);
+                weightType,
+                weightGroup,
+                kvType,
+                contextLength,
+                maxSequences,
+                maxStepTokens,
+                threads,
+                kvBytes,
+                warmUp,
+                byMethod);
     }
 }

@@ -46,8 +46,7 @@ final class Planner {
         /** The layouts read for input {@code index}, best first, of those with groups as they were asked for. */
         List<Layout> layouts(int index) {
             return support.layouts(index).stream()
-                    .filter(layout ->
-                            !(layout instanceof Layout.ScaledGroups groups) || groups.group() == weightGroup)
+                    .filter(layout -> !(layout instanceof Layout.ScaledGroups groups) || groups.group() == weightGroup)
                     .toList();
         }
     }

@@ -186,7 +186,8 @@ public abstract class ArchitectureContract {
         for (DType type : List.of(DType.F32, DType.BF16, DType.F16, DType.I8, DType.I4)) {
             for (WeightRef ref : modelWeights(type)) {
                 DType expected = ref.spec().shape().rank() == 2 ? type : DType.F32;
-                if ((type != DType.I8 && type != DType.I4) || !ref.spec().dtype().isFloat()) {
+                if ((type != DType.I8 && type != DType.I4)
+                        || !ref.spec().dtype().isFloat()) {
                     assertThat(ref.spec().dtype()).as("%s", ref.name()).isEqualTo(expected);
                 }
             }

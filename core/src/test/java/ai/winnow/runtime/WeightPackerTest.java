@@ -82,8 +82,7 @@ class WeightPackerTest {
                     for (int r = 0; r < rows; r++) {
                         for (int c = 0; c < columns; c++) {
                             float scale = scale(target, layout, r, c);
-                            float off = element(target, layout, r, c) * scale
-                                    - source.getFloat((long) r * columns + c);
+                            float off = element(target, layout, r, c) * scale - source.getFloat((long) r * columns + c);
                             assertThat(Math.abs(off))
                                     .as("%s at %d,%d", layout, r, c)
                                     .isLessThanOrEqualTo(Math.abs(scale) * (scale < 0 || off < 0 ? 1.0001f : 0.5001f));
@@ -147,7 +146,8 @@ class WeightPackerTest {
             Arrays.fill(expected, (byte) 0x88);
             expected[0] = (byte) 0xb0;
             expected[32 + 16] = (byte) 0x8f;
-            assertThat(target.segment().asSlice(0, 64).toArray(ValueLayout.JAVA_BYTE)).isEqualTo(expected);
+            assertThat(target.segment().asSlice(0, 64).toArray(ValueLayout.JAVA_BYTE))
+                    .isEqualTo(expected);
             assertThat(target.segment().asSlice(64, 16).toArray(ValueLayout.JAVA_FLOAT))
                     .containsExactly(1, 0, 0, 1);
         }

@@ -137,9 +137,19 @@ final class Int4 {
             IntVector v = (IntVector) ByteVector.fromMemorySegment(QUARTER, w, row + (from + i) / 2, LE)
                     .convertShape(VectorOperators.B2I, I, 0);
             FloatVector scale = FloatVector.broadcast(F, w.get(FLOAT, scales + 4L * ((from + i) / group)));
-            FloatVector evens = v.and(lower).or(lowerOnes).reinterpretAsFloats().sub(lowerZero).mul(scale);
-            FloatVector odds = v.and(upper).or(upperOnes).reinterpretAsFloats().sub(upperZero).mul(scale);
-            evens.rearrange(DOUBLE_LOW).blend(odds.rearrange(DOUBLE_LOW), ODD_LANES).intoMemorySegment(to, toAt + 4L * i, LE);
+            FloatVector evens = v.and(lower)
+                    .or(lowerOnes)
+                    .reinterpretAsFloats()
+                    .sub(lowerZero)
+                    .mul(scale);
+            FloatVector odds = v.and(upper)
+                    .or(upperOnes)
+                    .reinterpretAsFloats()
+                    .sub(upperZero)
+                    .mul(scale);
+            evens.rearrange(DOUBLE_LOW)
+                    .blend(odds.rearrange(DOUBLE_LOW), ODD_LANES)
+                    .intoMemorySegment(to, toAt + 4L * i, LE);
             evens.rearrange(DOUBLE_HIGH)
                     .blend(odds.rearrange(DOUBLE_HIGH), ODD_LANES)
                     .intoMemorySegment(to, toAt + 4L * (i + COUNT), LE);

@@ -73,7 +73,22 @@ public final class Int4ColumnLinear {
             int lo,
             int hi) {
         run(
-                w, wAt, rowBytes, index, indexAt, listed, scalesAt, scaleBytes, group, x, xAt, bias, biasAt, y, yAt, lo,
+                w,
+                wAt,
+                rowBytes,
+                index,
+                indexAt,
+                listed,
+                scalesAt,
+                scaleBytes,
+                group,
+                x,
+                xAt,
+                bias,
+                biasAt,
+                y,
+                yAt,
+                lo,
                 hi);
     }
 
@@ -147,15 +162,7 @@ public final class Int4ColumnLinear {
             }
             if (p < listed) {
                 long j0 = ColumnOrder.input(index, indexAt, p);
-                add1(
-                        w,
-                        ws + j0 * rowBytes,
-                        scales + j0 * scaleBytes,
-                        shift,
-                        x.get(FLOAT, xAt + 4 * j0),
-                        y,
-                        ys,
-                        bytes);
+                add1(w, ws + j0 * rowBytes, scales + j0 * scaleBytes, shift, x.get(FLOAT, xAt + 4 * j0), y, ys, bytes);
             }
         }
     }
@@ -189,13 +196,33 @@ public final class Int4ColumnLinear {
             IntVector v0 = (IntVector)
                     ByteVector.fromMemorySegment(Int4.QUARTER, w, w0 + k, LE).convertShape(VectorOperators.B2I, I, 0);
             FloatVector m0 = FloatVector.broadcast(F, w.get(FLOAT, scale0 + group));
-            s0 = v0.and(lower).or(lowerOnes).reinterpretAsFloats().sub(lowerZero).mul(m0).fma(b0, s0);
-            s1 = v0.and(upper).or(upperOnes).reinterpretAsFloats().sub(upperZero).mul(m0).fma(b0, s1);
+            s0 = v0.and(lower)
+                    .or(lowerOnes)
+                    .reinterpretAsFloats()
+                    .sub(lowerZero)
+                    .mul(m0)
+                    .fma(b0, s0);
+            s1 = v0.and(upper)
+                    .or(upperOnes)
+                    .reinterpretAsFloats()
+                    .sub(upperZero)
+                    .mul(m0)
+                    .fma(b0, s1);
             IntVector v1 = (IntVector)
                     ByteVector.fromMemorySegment(Int4.QUARTER, w, w1 + k, LE).convertShape(VectorOperators.B2I, I, 0);
             FloatVector m1 = FloatVector.broadcast(F, w.get(FLOAT, scale1 + group));
-            s0 = v1.and(lower).or(lowerOnes).reinterpretAsFloats().sub(lowerZero).mul(m1).fma(b1, s0);
-            s1 = v1.and(upper).or(upperOnes).reinterpretAsFloats().sub(upperZero).mul(m1).fma(b1, s1);
+            s0 = v1.and(lower)
+                    .or(lowerOnes)
+                    .reinterpretAsFloats()
+                    .sub(lowerZero)
+                    .mul(m1)
+                    .fma(b1, s0);
+            s1 = v1.and(upper)
+                    .or(upperOnes)
+                    .reinterpretAsFloats()
+                    .sub(upperZero)
+                    .mul(m1)
+                    .fma(b1, s1);
             s0.intoMemorySegment(y, to, LE);
             s1.intoMemorySegment(y, to + 64, LE);
         }
@@ -217,8 +244,18 @@ public final class Int4ColumnLinear {
             IntVector v0 = (IntVector)
                     ByteVector.fromMemorySegment(Int4.QUARTER, w, w0 + k, LE).convertShape(VectorOperators.B2I, I, 0);
             FloatVector m0 = FloatVector.broadcast(F, w.get(FLOAT, scale0 + (k >> shift << 2)));
-            s0 = v0.and(lower).or(lowerOnes).reinterpretAsFloats().sub(lowerZero).mul(m0).fma(b0, s0);
-            s1 = v0.and(upper).or(upperOnes).reinterpretAsFloats().sub(upperZero).mul(m0).fma(b0, s1);
+            s0 = v0.and(lower)
+                    .or(lowerOnes)
+                    .reinterpretAsFloats()
+                    .sub(lowerZero)
+                    .mul(m0)
+                    .fma(b0, s0);
+            s1 = v0.and(upper)
+                    .or(upperOnes)
+                    .reinterpretAsFloats()
+                    .sub(upperZero)
+                    .mul(m0)
+                    .fma(b0, s1);
             s0.intoMemorySegment(y, to, LE);
             s1.intoMemorySegment(y, to + 64, LE);
         }

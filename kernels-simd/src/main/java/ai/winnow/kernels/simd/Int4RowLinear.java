@@ -86,8 +86,22 @@ public final class Int4RowLinear {
             long scratchAt) {
         for (int o = lo; o < hi; o++) {
             row(
-                    w, wAt, rowBytes, inputs, scalesAt, scaleBytes, group, x, xAt, bias, biasAt, y, yAt, scratch,
-                    scratchAt, o);
+                    w,
+                    wAt,
+                    rowBytes,
+                    inputs,
+                    scalesAt,
+                    scaleBytes,
+                    group,
+                    x,
+                    xAt,
+                    bias,
+                    biasAt,
+                    y,
+                    yAt,
+                    scratch,
+                    scratchAt,
+                    o);
         }
     }
 
@@ -202,21 +216,45 @@ public final class Int4RowLinear {
             IntVector v = IntVector.fromMemorySegment(I, w, row + k, LE);
             IntVector h = v.lanewise(VectorOperators.LSHR, 12);
             long at = xAt + 8 * k;
-            FloatVector evens = v.and(half0).or(ones0).reinterpretAsFloats().sub(zero0)
+            FloatVector evens = v.and(half0)
+                    .or(ones0)
+                    .reinterpretAsFloats()
+                    .sub(zero0)
                     .mul(FloatVector.fromMemorySegment(F, x, at + 0 * VECTOR, LE));
-            FloatVector odds = v.and(half1).or(ones1).reinterpretAsFloats().sub(zero1)
+            FloatVector odds = v.and(half1)
+                    .or(ones1)
+                    .reinterpretAsFloats()
+                    .sub(zero1)
                     .mul(FloatVector.fromMemorySegment(F, x, at + 1 * VECTOR, LE));
-            evens = v.and(half2).or(ones2).reinterpretAsFloats().sub(zero2)
+            evens = v.and(half2)
+                    .or(ones2)
+                    .reinterpretAsFloats()
+                    .sub(zero2)
                     .fma(FloatVector.fromMemorySegment(F, x, at + 2 * VECTOR, LE), evens);
-            odds = v.and(half3).or(ones3).reinterpretAsFloats().sub(zero3)
+            odds = v.and(half3)
+                    .or(ones3)
+                    .reinterpretAsFloats()
+                    .sub(zero3)
                     .fma(FloatVector.fromMemorySegment(F, x, at + 3 * VECTOR, LE), odds);
-            evens = v.and(half4).or(ones4).reinterpretAsFloats().sub(zero4)
+            evens = v.and(half4)
+                    .or(ones4)
+                    .reinterpretAsFloats()
+                    .sub(zero4)
                     .fma(FloatVector.fromMemorySegment(F, x, at + 4 * VECTOR, LE), evens);
-            odds = h.and(half2).or(ones2).reinterpretAsFloats().sub(zero2)
+            odds = h.and(half2)
+                    .or(ones2)
+                    .reinterpretAsFloats()
+                    .sub(zero2)
                     .fma(FloatVector.fromMemorySegment(F, x, at + 5 * VECTOR, LE), odds);
-            evens = h.and(half3).or(ones3).reinterpretAsFloats().sub(zero3)
+            evens = h.and(half3)
+                    .or(ones3)
+                    .reinterpretAsFloats()
+                    .sub(zero3)
                     .fma(FloatVector.fromMemorySegment(F, x, at + 6 * VECTOR, LE), evens);
-            odds = h.and(half4).or(ones4).reinterpretAsFloats().sub(zero4)
+            odds = h.and(half4)
+                    .or(ones4)
+                    .reinterpretAsFloats()
+                    .sub(zero4)
                     .fma(FloatVector.fromMemorySegment(F, x, at + 7 * VECTOR, LE), odds);
             FloatVector scale = FloatVector.fromMemorySegment(F, w, scales + (k >> shift << 2), LE)
                     .rearrange(spread);

@@ -33,8 +33,7 @@ record StoredWeight(DType type, Layout.Order order, int inputs, int outputs, lon
         return switch (layout) {
             case Layout.Dense dense -> new StoredWeight(spec.dtype(), dense.order(), inputs, outputs, 0, 0);
             case Layout.ScaledRows rows ->
-                new StoredWeight(
-                        spec.dtype(), rows.order(), inputs, outputs, Layout.ScaledRows.scalesOffset(spec), 0);
+                new StoredWeight(spec.dtype(), rows.order(), inputs, outputs, Layout.ScaledRows.scalesOffset(spec), 0);
             case Layout.ScaledGroups groups ->
                 new StoredWeight(
                         spec.dtype(), groups.order(), inputs, outputs, groups.scalesOffset(spec), groups.group());
@@ -133,8 +132,22 @@ record StoredWeight(DType type, Layout.Order order, int inputs, int outputs, lon
             long scratchAt) {
         if (type == DType.I4) {
             Int4Gemm.run(
-                    order, group, x, rows, inputs, w, rowBytes(), scalesAt, scaleBytes(), outputs, bias, y, lo, hi,
-                    scratch, scratchAt);
+                    order,
+                    group,
+                    x,
+                    rows,
+                    inputs,
+                    w,
+                    rowBytes(),
+                    scalesAt,
+                    scaleBytes(),
+                    outputs,
+                    bias,
+                    y,
+                    lo,
+                    hi,
+                    scratch,
+                    scratchAt);
             return;
         }
         MemorySegment scales = type == DType.I8 ? w : null;
@@ -286,8 +299,23 @@ record StoredWeight(DType type, Layout.Order order, int inputs, int outputs, lon
                     F16RowLinear.dense(w, 0, rowBytes, inputs, x, xAt, bias, 0, y, yAt, lo, hi, scratch, scratchAt);
                 case I4 ->
                     Int4RowLinear.dense(
-                            w, 0, rowBytes, inputs, scalesAt, scaleBytes(), group, x, xAt, bias, 0, y, yAt, lo, hi,
-                            scratch, scratchAt);
+                            w,
+                            0,
+                            rowBytes,
+                            inputs,
+                            scalesAt,
+                            scaleBytes(),
+                            group,
+                            x,
+                            xAt,
+                            bias,
+                            0,
+                            y,
+                            yAt,
+                            lo,
+                            hi,
+                            scratch,
+                            scratchAt);
                 default ->
                     Int8RowLinear.dense(
                             w, 0, rowBytes, inputs, w, scalesAt, x, xAt, bias, 0, y, yAt, lo, hi, scratch, scratchAt);
@@ -315,8 +343,23 @@ record StoredWeight(DType type, Layout.Order order, int inputs, int outputs, lon
             case F16 -> F16ColumnLinear.listed(w, 0, rowBytes, list, listAt, listed, x, xAt, bias, 0, y, yAt, lo, hi);
             case I4 ->
                 Int4ColumnLinear.listed(
-                        w, 0, rowBytes, list, listAt, listed, scalesAt, scaleBytes(), group, x, xAt, bias, 0, y, yAt,
-                        lo, hi);
+                        w,
+                        0,
+                        rowBytes,
+                        list,
+                        listAt,
+                        listed,
+                        scalesAt,
+                        scaleBytes(),
+                        group,
+                        x,
+                        xAt,
+                        bias,
+                        0,
+                        y,
+                        yAt,
+                        lo,
+                        hi);
             default ->
                 Int8ColumnLinear.listed(
                         w, 0, rowBytes, list, listAt, listed, w, scalesAt, x, xAt, bias, 0, y, yAt, lo, hi);
@@ -354,8 +397,26 @@ record StoredWeight(DType type, Layout.Order order, int inputs, int outputs, lon
                         scratchAt);
             case I4 ->
                 Int4RowLinear.masked(
-                        w, 0, rowBytes, inputs, scalesAt, scaleBytes(), group, list, listAt, listed, x, xAt, bias, 0, y,
-                        yAt, lo, hi, scratch, scratchAt);
+                        w,
+                        0,
+                        rowBytes,
+                        inputs,
+                        scalesAt,
+                        scaleBytes(),
+                        group,
+                        list,
+                        listAt,
+                        listed,
+                        x,
+                        xAt,
+                        bias,
+                        0,
+                        y,
+                        yAt,
+                        lo,
+                        hi,
+                        scratch,
+                        scratchAt);
             default ->
                 Int8RowLinear.masked(
                         w, 0, rowBytes, inputs, w, scalesAt, list, listAt, listed, x, xAt, bias, 0, y, yAt, lo, hi,
