@@ -96,7 +96,7 @@ public enum DType {
             case I16 -> segment.get(ValueLayout.JAVA_SHORT_UNALIGNED, index * 2);
             case I8 -> segment.get(ValueLayout.JAVA_BYTE, index);
             case U8, BOOL -> segment.get(ValueLayout.JAVA_BYTE, index) & 0xff;
-            case I4 -> (segment.get(ValueLayout.JAVA_BYTE, index >> 1) >> 4 * (index & 1) & 0xf) - 8;
+            case I4 -> ((segment.get(ValueLayout.JAVA_BYTE, index >> 1) >> (4 * (index & 1))) & 0xf) - 8;
             default -> throw unreadable();
         };
     }
@@ -114,8 +114,8 @@ public enum DType {
             case I8, U8, BOOL -> segment.set(ValueLayout.JAVA_BYTE, index, (byte) value);
             case I4 -> {
                 int shift = 4 * (int) (index & 1);
-                int others = segment.get(ValueLayout.JAVA_BYTE, index >> 1) & 0xf0 >> shift;
-                segment.set(ValueLayout.JAVA_BYTE, index >> 1, (byte) (others | ((int) value + 8 & 0xf) << shift));
+                int others = segment.get(ValueLayout.JAVA_BYTE, index >> 1) & (0xf0 >> shift);
+                segment.set(ValueLayout.JAVA_BYTE, index >> 1, (byte) (others | ((((int) value + 8) & 0xf) << shift)));
             }
             default -> throw unreadable();
         }

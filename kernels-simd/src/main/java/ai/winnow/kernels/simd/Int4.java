@@ -70,7 +70,7 @@ final class Int4 {
             long pitch) {
         int shift = Integer.numberOfTrailingZeros(group / 2);
         long begin = lo / 2;
-        long end = begin + (width + CELL - 1) / CELL * (CELL / 2);
+        long end = begin + (width + CELL - 1) / CELL * (CELL / 2L);
         for (int j = 0; j < inputs; j++) {
             widenColumn(
                     w,
@@ -96,7 +96,7 @@ final class Int4 {
             long at = toAt + outputs(k);
             IntVector v = (IntVector)
                     ByteVector.fromMemorySegment(QUARTER, w, row + k, LE).convertShape(VectorOperators.B2I, I, 0);
-            FloatVector scale = FloatVector.broadcast(F, w.get(FLOAT, scales + (k >> shift << 2)));
+            FloatVector scale = FloatVector.broadcast(F, w.get(FLOAT, scales + ((k >> shift) << 2)));
             v.and(lower)
                     .or(lowerOnes)
                     .reinterpretAsFloats()
@@ -156,7 +156,7 @@ final class Int4 {
         }
         for (int i = whole; i < count; i++) {
             int place = from + i;
-            int element = (w.get(BYTE, row + place / 2) >> 4 * (place % 2) & 0xf) - 8;
+            int element = ((w.get(BYTE, row + place / 2) >> (4 * (place % 2))) & 0xf) - 8;
             to.set(FLOAT, toAt + 4L * i, element * w.get(FLOAT, scales + 4L * (place / group)));
         }
     }

@@ -141,7 +141,7 @@ public final class Int4ColumnLinear {
         for (int from = lo; from < hi; from += SLAB) {
             long bytes = (Math.min(from + SLAB, hi) - from) / 2;
             long ws = wAt + from / 2;
-            long scales = scalesAt + (from / 2 >> shift << 2);
+            long scales = scalesAt + (((from / 2) >> shift) << 2);
             long ys = yAt + 4L * from;
             int p = 0;
             for (; p + 2 <= listed; p += 2) {
@@ -190,7 +190,7 @@ public final class Int4ColumnLinear {
         FloatVector upperZero = FloatVector.broadcast(F, Int4.UPPER_ZERO);
         for (long k = 0; k < bytes; k += COUNT) {
             long to = ys + Int4.outputs(k);
-            long group = k >> shift << 2;
+            long group = (k >> shift) << 2;
             FloatVector s0 = FloatVector.fromMemorySegment(F, y, to, LE);
             FloatVector s1 = FloatVector.fromMemorySegment(F, y, to + 64, LE);
             IntVector v0 = (IntVector)
@@ -243,7 +243,7 @@ public final class Int4ColumnLinear {
             FloatVector s1 = FloatVector.fromMemorySegment(F, y, to + 64, LE);
             IntVector v0 = (IntVector)
                     ByteVector.fromMemorySegment(Int4.QUARTER, w, w0 + k, LE).convertShape(VectorOperators.B2I, I, 0);
-            FloatVector m0 = FloatVector.broadcast(F, w.get(FLOAT, scale0 + (k >> shift << 2)));
+            FloatVector m0 = FloatVector.broadcast(F, w.get(FLOAT, scale0 + ((k >> shift) << 2)));
             s0 = v0.and(lower)
                     .or(lowerOnes)
                     .reinterpretAsFloats()
@@ -285,7 +285,7 @@ public final class Int4ColumnLinear {
             float scale = w.get(FLOAT, scalesAt + j * scaleBytes + 4L * (whole / group));
             for (int o = whole; o < hi; o++) {
                 int place = o - whole;
-                int element = (w.get(BYTE, row + place % 16) >> 4 * (place / 16) & 0xf) - 8;
+                int element = ((w.get(BYTE, row + place % 16) >> (4 * (place / 16))) & 0xf) - 8;
                 y.set(FLOAT, yAt + 4L * o, Math.fma(element * scale, xj, y.get(FLOAT, yAt + 4L * o)));
             }
         }

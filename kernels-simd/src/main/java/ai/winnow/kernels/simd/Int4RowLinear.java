@@ -256,7 +256,7 @@ public final class Int4RowLinear {
                     .reinterpretAsFloats()
                     .sub(zero4)
                     .fma(FloatVector.fromMemorySegment(F, x, at + 7 * VECTOR, LE), odds);
-            FloatVector scale = FloatVector.fromMemorySegment(F, w, scales + (k >> shift << 2), LE)
+            FloatVector scale = FloatVector.fromMemorySegment(F, w, scales + ((k >> shift) << 2), LE)
                     .rearrange(spread);
             s = evens.add(odds).fma(scale, s);
         }
