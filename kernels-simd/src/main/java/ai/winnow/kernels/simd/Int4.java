@@ -69,7 +69,7 @@ final class Int4 {
             long toAt,
             long pitch) {
         int shift = Integer.numberOfTrailingZeros(group / 2);
-        long begin = lo / 2;
+        long begin = lo / 2L;
         long end = begin + (width + CELL - 1) / CELL * (CELL / 2L);
         for (int j = 0; j < inputs; j++) {
             widenColumn(

@@ -139,7 +139,7 @@ public final class Int4ColumnLinear {
             int lo,
             int hi) {
         for (int from = lo; from < hi; from += SLAB) {
-            long bytes = (Math.min(from + SLAB, hi) - from) / 2;
+            long bytes = (Math.min(from + SLAB, hi) - from) / 2L;
             long ws = wAt + from / 2;
             long scales = scalesAt + (((from / 2) >> shift) << 2);
             long ys = yAt + 4L * from;
