@@ -45,7 +45,7 @@ public class MaskedLinearBenchmark {
     @Param({"2048x8192", "8192x2048", "2048x2048", "2048x512"})
     public String shape = "";
 
-    @Param({"F32", "BF16", "F16", "I8"})
+    @Param({"F32", "BF16", "F16", "I8", "I4"})
     public DType type = DType.F32;
 
     private @Nullable Bench bench;

@@ -25,7 +25,7 @@ public interface Architecture {
      * The model that {@code config} and the checkpoint describe. All weights are looked up and their shapes checked here.
      *
      * @param weights specs of the checkpoint's tensors by name (null when absent)
-     * @param matrixType the type matrices are kept in ({@code F32}, {@code BF16}, {@code F16} or {@code I8}), or null for the
+     * @param matrixType the type matrices are kept in ({@code F32}, {@code BF16}, {@code F16}, {@code I8} or {@code I4}), or null for the
      *     file's; norm weights and biases are always kept in {@code F32}
      * @throws UnsupportedModelException naming the field or weight that is missing or that this family does not compute
      * @throws ai.winnow.ShapeException naming the weight whose shape is not what the configuration says

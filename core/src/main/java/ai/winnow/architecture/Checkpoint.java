@@ -20,7 +20,7 @@ record Checkpoint(
         Function<String, @Nullable TensorSpec> specs,
         @Nullable DType matrixType) {
 
-    private static final List<DType> MATRIX_TYPES = List.of(DType.F32, DType.BF16, DType.F16, DType.I8);
+    private static final List<DType> MATRIX_TYPES = List.of(DType.F32, DType.BF16, DType.F16, DType.I8, DType.I4);
 
     Checkpoint {
         if (matrixType != null && !MATRIX_TYPES.contains(matrixType)) {
@@ -38,11 +38,12 @@ record Checkpoint(
     }
 
     /**
-     * The embedding table {@code [rows, columns]} under {@code name}. Rows are looked up, not multiplied, so that int8 would save
-     * no time: then it is kept in the checkpoint's type.
+     * The embedding table {@code [rows, columns]} under {@code name}. Rows are looked up, not multiplied, so that int8 or int4
+     * would save no time: then it is kept in the checkpoint's type.
      */
     WeightRef table(String name, int rows, int columns) {
-        return (matrixType == DType.I8 ? new Checkpoint(specs, null) : this).matrix(name, rows, columns);
+        boolean quantised = matrixType == DType.I8 || matrixType == DType.I4;
+        return (quantised ? new Checkpoint(specs, null) : this).matrix(name, rows, columns);
     }
 
     /** The vector {@code [size]} under {@code name}, kept in f32. */

@@ -158,7 +158,7 @@ final class LayerReplay implements AutoCloseable {
     }
 
     private void run(Graph graph, Sink sink) {
-        try (GraphRunner runner = new GraphRunner(graph, weights, model.backends(), model.workers(), this::input)) {
+        try (GraphRunner runner = new GraphRunner(graph, weights, model, this::input)) {
             long first = 0;
             for (int[] window : windows) {
                 int slot = cache.open();

@@ -53,6 +53,7 @@ record EngineOptions(SparsityPolicy policy, ModelOptions model, DecoderOptions d
             known.put("policy", text -> policy = SparsityPolicy.parse(text, Backends.discoverMethods()));
             known.put("artefacts", text -> artefacts = text);
             known.put("weightType", text -> model = model.withWeightType(DType.parse(text)));
+            known.put("weightGroup", text -> model = model.withWeightGroup(Integer.parseInt(text)));
             known.put("kvType", text -> model = model.withKvType(DType.parse(text)));
             known.put("kvBytes", text -> model = model.withKvBytes(Long.parseLong(text)));
             known.put("contextLength", text -> model = model.withContextLength(Integer.parseInt(text)));

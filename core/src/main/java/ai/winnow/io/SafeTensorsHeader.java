@@ -10,6 +10,7 @@ import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
@@ -190,11 +191,12 @@ record SafeTensorsHeader(
     private static DType dtype(StrictJson json, String tensor) throws IOException {
         String name = json.text("dtype of " + tensor);
         for (DType dtype : DType.values()) {
-            if (dtype.name().equals(name)) {
+            if (dtype.inFiles() && dtype.name().equals(name)) {
                 return dtype;
             }
         }
-        throw json.bad(tensor + " has the unknown dtype " + Names.quoted(name) + "; known: " + List.of(DType.values()));
+        throw json.bad(tensor + " has the unknown dtype " + Names.quoted(name) + "; known: "
+                + Arrays.stream(DType.values()).filter(DType::inFiles).toList());
     }
 
     /**

@@ -262,6 +262,9 @@ public final class SafeTensorsWriter implements AutoCloseable {
         if (name.equals(SafeTensorsHeader.METADATA)) {
             throw new IllegalArgumentException("the format reserves the name " + SafeTensorsHeader.METADATA);
         }
+        if (!spec.dtype().inFiles()) {
+            throw new ShapeException(name + ": the format has no type " + spec.dtype());
+        }
         long end = Math.addExact(begin, spec.maxBytes());
         json.name(name).beginObject();
         json.name("dtype").value(spec.dtype().name());

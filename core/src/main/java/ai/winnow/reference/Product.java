@@ -30,7 +30,7 @@ final class Product {
         for (int o = 0; o < out; o++) {
             double[] sums = new double[rows];
             for (int i = 0; i < in; i++) {
-                double w = weight.get((long) o * in + i);
+                double w = weight(operands.input(1), weight, o, i);
                 for (int row = 0; row < rows; row++) {
                     sums[row] += w * columns[i * rows + row];
                 }
@@ -40,6 +40,14 @@ final class Product {
                 y.set((long) row * out + o, sums[row] * scale);
             }
         }
+    }
+
+    private static double weight(Tensor tensor, Elements elements, int row, int column) {
+        if (tensor.layout() instanceof Layout.ScaledGroups groups) {
+            return elements.get(groups.index(tensor.spec(), row, column))
+                    * tensor.segment().get(ValueLayout.JAVA_FLOAT, groups.scaleAt(tensor.spec(), row, column));
+        }
+        return elements.get((long) row * elements.last() + column);
     }
 
     /** What the elements of a weight's row are multiplied with. */

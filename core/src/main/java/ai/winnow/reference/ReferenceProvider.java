@@ -19,7 +19,7 @@ import java.util.stream.Stream;
 
 /**
  * The backend that defines the others: every primitive and every {@link Fused.Defined} op, in plain Java on one thread. Reads
- * everything row-major, int8 weights with the scales of their rows; allocates as it likes.
+ * everything row-major, int8 and int4 weights with their scales; allocates as it likes.
  */
 public final class ReferenceProvider implements KernelProvider {
 
@@ -53,6 +53,11 @@ public final class ReferenceProvider implements KernelProvider {
                 // A weight of int8 comes with the scales of its rows.
                 new Support.Supported(
                         Map.of(1, List.of(new Layout.ScaledRows(Layout.Order.ROW_MAJOR))),
+                        _ -> new ReferenceKernel("Reference" + product.name(), Product::matMul));
+            case Primitive.MatMul product
+            when request.weights().get(1) && request.input(1).dtype() == DType.I4 ->
+                new Support.Supported(
+                        Map.of(1, Layout.ScaledGroups.all(Layout.Order.ROW_MAJOR)),
                         _ -> new ReferenceKernel("Reference" + product.name(), Product::matMul));
             case Primitive primitive -> Support.of(new ReferenceKernel("Reference" + op.name(), of(primitive)));
             case Fused.Defined defined -> Support.of(new ReferenceKernel("Reference" + op.name(), defined::evaluate));

@@ -21,11 +21,14 @@ public final class GraphRunner implements AutoCloseable {
     private final MemorySegment scratch;
     private final BoundGraph bound;
 
-    /** @param inputs the tensor of each input of the graph, by name; read anew at each run */
-    public GraphRunner(
-            Graph graph, Weights weights, Backends backends, Workers workers, Function<String, Tensor> inputs) {
-        this.workers = workers;
-        Plan plan = new Planner(backends).plan(Map.of(graph.phase(), graph));
+    /**
+     * A graph on weights as {@code model} keeps them, which may be elsewhere in memory.
+     *
+     * @param inputs the tensor of each input of the graph, by name; read anew at each run
+     */
+    public GraphRunner(Graph graph, Weights weights, SparseModel model, Function<String, Tensor> inputs) {
+        this.workers = model.workers();
+        Plan plan = new Planner(model.backends(), model.options().weightGroup()).plan(Map.of(graph.phase(), graph));
         try {
             this.scratch = memory(arena, plan.scratchBytes());
             MemorySegment activations = memory(arena, plan.activationBytes());

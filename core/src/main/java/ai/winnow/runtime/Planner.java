@@ -33,13 +33,23 @@ final class Planner {
     private static final int DECODE_WEIGHT = 4;
 
     private final List<KernelProvider> providers;
+    private final int weightGroup;
 
-    Planner(Backends backends) {
+    /** @param weightGroup weights of I4 that share a scale */
+    Planner(Backends backends, int weightGroup) {
         this.providers = backends.ready();
+        this.weightGroup = weightGroup;
     }
 
     /** A backend takes a node. */
-    private record Offer(String backend, Support.Supported support) {}
+    private record Offer(String backend, Support.Supported support, int weightGroup) {
+        /** The layouts read for input {@code index}, best first, of those with groups as they were asked for. */
+        List<Layout> layouts(int index) {
+            return support.layouts(index).stream()
+                    .filter(layout -> !(layout instanceof Layout.ScaledGroups groups) || groups.group() == weightGroup)
+                    .toList();
+        }
+    }
 
     /**
      * A graph in which every node is taken by a backend.
@@ -113,7 +123,7 @@ final class Planner {
         for (KernelProvider provider : providers) {
             switch (provider.kernelFor(request)) {
                 case Support.Supported supported -> {
-                    return Optional.of(new Offer(provider.name(), supported));
+                    return Optional.of(new Offer(provider.name(), supported, weightGroup));
                 }
                 case Support.Refused refused -> reasons.add(provider.name() + ": " + refused.reason());
             }
@@ -133,7 +143,7 @@ final class Planner {
                 List<Value> inputs = graph.nodes().get(i).inputs();
                 for (int j = 0; j < inputs.size(); j++) {
                     if (inputs.get(j).origin() instanceof Value.Origin.Weight weight) {
-                        List<Layout> wish = each.offers().get(i).support().layouts(j);
+                        List<Layout> wish = each.offers().get(i).layouts(j);
                         List<List<Layout>> all = wishes.computeIfAbsent(weight.ref(), _ -> new ArrayList<>());
                         all.addAll(Collections.nCopies(graph.phase() == Phase.DECODE ? DECODE_WEIGHT : 1, wish));
                     }
@@ -152,7 +162,7 @@ final class Planner {
     private static Plan.Step bind(Node node, Offer offer, Map<WeightRef, Layout> layouts) {
         List<Layout> read = new ArrayList<>();
         for (int i = 0; i < node.inputs().size(); i++) {
-            Layout best = offer.support().layouts(i).getFirst();
+            Layout best = offer.layouts(i).getFirst();
             read.add(
                     node.input(i).origin() instanceof Value.Origin.Weight weight
                             ? layouts.getOrDefault(weight.ref(), best)

@@ -121,7 +121,7 @@ public final class SparseModel implements AutoCloseable {
             artefacts.put(method, artefact(method, base));
         }
         Map<Phase, Graph> graphs = policy.apply(denseGraphs, method -> artefacts.getOrDefault(method, Artefact.EMPTY));
-        this.plan = new Planner(backends).plan(graphs);
+        this.plan = new Planner(backends, options.weightGroup()).plan(graphs);
         Map<String, Tensor> tensors = new HashMap<>();
         artefacts.values().forEach(artefact -> tensors.putAll(artefact.tensors()));
         Weights overlaid = tensors.isEmpty() ? base : base.overlay(tensors);

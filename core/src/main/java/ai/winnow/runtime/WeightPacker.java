@@ -42,6 +42,7 @@ final class WeightPacker {
                 }
             }
             case Layout.ScaledRows scaled -> quantise(name, source, target, scaled.order());
+            case Layout.ScaledGroups groups -> GroupQuantiser.pack(name, source, target, groups);
         }
     }
 
@@ -180,7 +181,7 @@ final class WeightPacker {
         });
     }
 
-    private static ArtefactException notFinite(String name, long element, DType from, DType to) {
+    static ArtefactException notFinite(String name, long element, DType from, DType to) {
         return new ArtefactException("weight '" + name + "' holds NaN or infinity at element " + element + " (" + from
                 + " in the checkpoint, read as " + to
                 + "); the checkpoint is damaged, or a type is too narrow for it: try"

@@ -7,7 +7,7 @@ import java.util.Locale;
 
 /**
  * Element types. The constants' names are the names used by the safetensors format, all of which are listed; the ones that
- * Winnow computes with answer {@code true} to {@link #readable()}.
+ * Winnow computes with answer {@code true} to {@link #readable()}. {@link #I4} is ours alone and in no file.
  */
 public enum DType {
     F64(64, true),
@@ -29,7 +29,12 @@ public enum DType {
     U16(16, false),
     I8(8, true),
     U8(8, true),
-    BOOL(8, true);
+    BOOL(8, true),
+    /**
+     * -8 to 7, stored as the value plus 8, two elements a byte, the lower half of the byte first; what weights are quantised to
+     * at load, with the scales of {@link Layout.ScaledGroups}. No safetensors type.
+     */
+    I4(4, true);
 
     private final int bits;
     private final boolean readable;
@@ -49,19 +54,27 @@ public enum DType {
         return readable;
     }
 
+    /** Whether a safetensors file may hold this type. */
+    public boolean inFiles() {
+        return this != I4;
+    }
+
     /** Whether this is a floating-point type that Winnow computes with. */
     public boolean isFloat() {
         return this == F32 || this == BF16 || this == F16 || this == F64;
     }
 
     /**
-     * Bytes that {@code elements} elements take.
+     * Bytes that {@code elements} elements take; I4 rounded up to whole bytes.
      *
      * @throws ShapeException if they do not fill whole bytes or the count overflows
      */
     public long bytes(long elements) {
         try {
             long total = Math.multiplyExact(elements, bits);
+            if (this == I4) {
+                return Math.ceilDiv(total, 8);
+            }
             if (total % 8 != 0) {
                 throw new ShapeException(elements + " elements of " + this + " do not fill whole bytes");
             }
@@ -83,6 +96,7 @@ public enum DType {
             case I16 -> segment.get(ValueLayout.JAVA_SHORT_UNALIGNED, index * 2);
             case I8 -> segment.get(ValueLayout.JAVA_BYTE, index);
             case U8, BOOL -> segment.get(ValueLayout.JAVA_BYTE, index) & 0xff;
+            case I4 -> ((segment.get(ValueLayout.JAVA_BYTE, index >> 1) >> (4 * (index & 1))) & 0xf) - 8;
             default -> throw unreadable();
         };
     }
@@ -98,6 +112,11 @@ public enum DType {
             case I32 -> segment.set(ValueLayout.JAVA_INT_UNALIGNED, index * 4, (int) value);
             case I16 -> segment.set(ValueLayout.JAVA_SHORT_UNALIGNED, index * 2, (short) value);
             case I8, U8, BOOL -> segment.set(ValueLayout.JAVA_BYTE, index, (byte) value);
+            case I4 -> {
+                int shift = 4 * (int) (index & 1);
+                int others = segment.get(ValueLayout.JAVA_BYTE, index >> 1) & (0xf0 >> shift);
+                segment.set(ValueLayout.JAVA_BYTE, index >> 1, (byte) (others | ((((int) value + 8) & 0xf) << shift)));
+            }
             default -> throw unreadable();
         }
     }
@@ -128,11 +147,12 @@ public enum DType {
             case "float16", "f16", "half" -> F16;
             case "bfloat16", "bf16" -> BF16;
             case "int8", "i8" -> I8;
+            case "int4", "i4" -> I4;
             case "int32", "i32" -> I32;
             case "int64", "i64" -> I64;
             default ->
                 throw new ShapeException(
-                        "unknown element type '" + name + "'; known: f64, f32, f16, bf16, int8, int32, int64");
+                        "unknown element type '" + name + "'; known: f64, f32, f16, bf16, int8, int4, int32, int64");
         };
     }
 

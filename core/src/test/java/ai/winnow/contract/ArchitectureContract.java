@@ -183,10 +183,11 @@ public abstract class ArchitectureContract {
 
     @Test
     void matricesAreKeptInTheTypeAskedForAndVectorsInF32() {
-        for (DType type : List.of(DType.F32, DType.BF16, DType.F16, DType.I8)) {
+        for (DType type : List.of(DType.F32, DType.BF16, DType.F16, DType.I8, DType.I4)) {
             for (WeightRef ref : modelWeights(type)) {
                 DType expected = ref.spec().shape().rank() == 2 ? type : DType.F32;
-                if (type != DType.I8 || !ref.spec().dtype().isFloat()) {
+                if ((type != DType.I8 && type != DType.I4)
+                        || !ref.spec().dtype().isFloat()) {
                     assertThat(ref.spec().dtype()).as("%s", ref.name()).isEqualTo(expected);
                 }
             }
@@ -196,12 +197,14 @@ public abstract class ArchitectureContract {
                 .hasMessageContaining("I64");
     }
 
-    /** Products are taken of int8; tables are only looked up, and stay as they are. */
+    /** Products are taken of int8 or int4; tables are only looked up, and stay as they are. */
     @Test
-    void matricesThatAreMultipliedAreKeptInInt8WhenAskedFor() {
-        for (Node node : graph(Phase.DECODE, DType.I8).nodes()) {
-            if (node.op() instanceof Linear) {
-                assertThat(node.input(1).spec().dtype()).as("%s", node).isEqualTo(DType.I8);
+    void matricesThatAreMultipliedAreQuantisedWhenAskedFor() {
+        for (DType type : List.of(DType.I8, DType.I4)) {
+            for (Node node : graph(Phase.DECODE, type).nodes()) {
+                if (node.op() instanceof Linear) {
+                    assertThat(node.input(1).spec().dtype()).as("%s", node).isEqualTo(type);
+                }
             }
         }
     }

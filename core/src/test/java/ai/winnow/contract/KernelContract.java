@@ -197,10 +197,17 @@ public abstract class KernelContract {
         };
     }
 
-    /** One reference serves all layouts, but int8 weights mean other numbers where the layout keeps scales. */
+    /** One reference serves all layouts, but int8 and int4 weights mean other numbers where, and as, the layout keeps scales. */
     private static String key(PreparedCase prepared) {
-        boolean scaled = prepared.inputs().stream().anyMatch(tensor -> tensor.layout() instanceof Layout.ScaledRows);
-        return prepared.declared() + (scaled ? " scaled" : "");
+        StringBuilder key = new StringBuilder(prepared.declared().toString());
+        for (Tensor tensor : prepared.inputs()) {
+            switch (tensor.layout()) {
+                case Layout.Dense _ -> {}
+                case Layout.ScaledRows _ -> key.append(" scaled");
+                case Layout.ScaledGroups groups -> key.append(' ').append(groups);
+            }
+        }
+        return key.toString();
     }
 
     /** The reference's outputs, then the state it leaves. */

@@ -20,7 +20,7 @@ import java.util.stream.Stream;
 public final class LinearCases {
 
     /** The types a weight may be kept in. */
-    public static final List<DType> WEIGHT_TYPES = List.of(DType.F32, DType.BF16, DType.F16, DType.I8);
+    public static final List<DType> WEIGHT_TYPES = List.of(DType.F32, DType.BF16, DType.F16, DType.I8, DType.I4);
 
     /** Rows, inputs, outputs: one, around 4, 8 and 16 lanes, around tiles of 1 to 4 vectors and 12 rows, primes; three that are worth several threads. */
     private static final int[][] SIZES = {

@@ -22,6 +22,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 
 /**
  * Every op: linear layers as f32 loops over weights in every layout, other composite ops through the interpreter, the rest by the
@@ -46,17 +47,26 @@ final class NaiveProvider implements KernelProvider {
 
     @Override
     public Support kernelFor(KernelRequest request) {
-        boolean bytes = request.inputs().size() > 1 && request.input(1).dtype() == DType.I8;
-        List<Layout> layouts = bytes
-                ? List.of(
-                        new Layout.ScaledRows(Layout.Order.ROW_MAJOR), new Layout.ScaledRows(Layout.Order.COLUMN_MAJOR))
-                : List.of(Layout.COLUMN_MAJOR, Layout.ROW_MAJOR);
+        DType type = request.inputs().size() > 1 ? request.input(1).dtype() : DType.F32;
+        boolean scaled = type == DType.I8 || type == DType.I4;
+        List<Layout> layouts =
+                switch (type) {
+                    case I8 ->
+                        List.of(
+                                new Layout.ScaledRows(Layout.Order.ROW_MAJOR),
+                                new Layout.ScaledRows(Layout.Order.COLUMN_MAJOR));
+                    case I4 ->
+                        Stream.of(Layout.Order.values())
+                                .flatMap(order -> Layout.ScaledGroups.all(order).stream())
+                                .toList();
+                    default -> List.of(Layout.COLUMN_MAJOR, Layout.ROW_MAJOR);
+                };
         return switch (request.op()) {
             case Linear op -> new Support.Supported(Map.of(1, layouts), fixed -> new NaiveLinear(op, op.bias()));
             case SparseLinear op -> new Support.Supported(Map.of(1, layouts), fixed -> new NaiveLinear(op, op.bias()));
             case MaskedLinear op -> new Support.Supported(Map.of(1, layouts), fixed -> new NaiveLinear(op, op.bias()));
             case Fused.Composite op ->
-                bytes
+                scaled
                         ? new Support.Supported(Map.of(1, layouts), fixed -> new Decomposed(op))
                         : Support.of(new Decomposed(op));
             default -> new ReferenceProvider().kernelFor(request);
@@ -68,9 +78,9 @@ final class NaiveProvider implements KernelProvider {
         Tensor copy = Tensor.allocate(
                 arena,
                 PackedWeight.withRows(
-                        tensor.layout() instanceof Layout.ScaledRows
-                                ? tensor.spec().withDType(DType.F32)
-                                : tensor.spec(),
+                        tensor.layout() instanceof Layout.Dense
+                                ? tensor.spec()
+                                : tensor.spec().withDType(DType.F32),
                         rows),
                 Layout.ROW_MAJOR);
         long width = tensor.shape().rowElements();
@@ -93,6 +103,11 @@ final class NaiveProvider implements KernelProvider {
                 long place = scaled.order() == Layout.Order.ROW_MAJOR ? across : down;
                 MemorySegment scales = segment.asSlice(Layout.ScaledRows.scalesOffset(tensor.spec()));
                 yield DType.I8.getFloat(segment, place) * DType.F32.getFloat(scales, row);
+            }
+            case Layout.ScaledGroups groups -> {
+                MemorySegment scale = segment.asSlice(groups.scaleAt(tensor.spec(), row, column));
+                yield DType.I4.getFloat(segment, groups.index(tensor.spec(), row, column))
+                        * DType.F32.getFloat(scale, 0);
             }
         };
     }

@@ -77,7 +77,9 @@ public record OpCase(
         return switch (given.kind()) {
             case ACTIVATION -> given.spec();
             case WEIGHT ->
-                given.spec().dtype().isFloat() || given.spec().dtype() == DType.I8
+                given.spec().dtype().isFloat()
+                                || given.spec().dtype() == DType.I8
+                                || given.spec().dtype() == DType.I4
                         ? given.spec().withDType(DType.F32)
                         : given.spec();
             case STATE -> PackedWeight.withRows(given.spec(), rows(given.spec()));

@@ -20,6 +20,8 @@ import ai.winnow.decode.FinishReason;
 import ai.winnow.decode.GenerationOptions;
 import ai.winnow.decode.TextStream;
 import ai.winnow.method.SparsityPolicy;
+import ai.winnow.runtime.ModelOptions;
+import ai.winnow.tensor.DType;
 import java.io.ByteArrayOutputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -141,6 +143,13 @@ class WinnowEngineTest {
                 .isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("option 'weightType'")
                 .hasMessageContaining("int7");
+        assertThat(EngineOptions.parse(Map.of("weightType", "int4", "weightGroup", 128))
+                        .model())
+                .isEqualTo(ModelOptions.defaults().withWeightType(DType.I4).withWeightGroup(128));
+        assertThatThrownBy(() -> EngineOptions.parse(Map.of("weightType", "int4", "weightGroup", "64")))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("option 'weightGroup'")
+                .hasMessageContaining("32 or 128 share a scale, not 64");
         assertThatThrownBy(() -> EngineOptions.parse(Map.of("stop", "[\"a\", null]")))
                 .isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("option 'stop'");

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import ai.winnow.ArtefactException;
+import ai.winnow.ShapeException;
 import ai.winnow.tensor.DType;
 import ai.winnow.tensor.Tensor;
 import ai.winnow.tensor.TensorSpec;
@@ -102,8 +103,23 @@ class SafeTensorsTest {
         }
     }
 
+    @Test
+    void int4IsOursAloneAndInNoFile() throws IOException {
+        Path file = folder.resolve("t.safetensors");
+        try (Arena arena = Arena.ofConfined()) {
+            Tensor tensor = Tensor.allocate(arena, DType.I4, 3, 8);
+            assertThatThrownBy(() -> SafeTensorsWriter.write(file, Map.of("t", tensor), Map.of()))
+                    .isInstanceOf(ShapeException.class)
+                    .hasMessageContaining("the format has no type I4");
+        }
+        Files.write(file, RawFile.of("{\"t\":{\"dtype\":\"I4\",\"shape\":[2],\"data_offsets\":[0,1]}}", 1));
+        assertThatThrownBy(() -> SafeTensors.open(file))
+                .isInstanceOf(ArtefactException.class)
+                .hasMessageContaining("unknown dtype 'I4'");
+    }
+
     @ParameterizedTest
-    @EnumSource(DType.class)
+    @EnumSource(value = DType.class, mode = EnumSource.Mode.EXCLUDE, names = "I4")
     void everyTypeComesBackBitForBit(DType dtype) {
         long seed = dtype.bits();
         Path file = folder.resolve("t.safetensors");

@@ -71,7 +71,11 @@ class PlannerTest {
     private static Plan plan(Map<Phase, List<Layout>> layouts) {
         Map<Phase, Graph> graphs = new EnumMap<>(Phase.class);
         layouts.keySet().forEach(phase -> graphs.put(phase, linear(phase)));
-        return new Planner(Backends.of(List.of(new Fake("fake", 9, layouts)))).plan(graphs);
+        return planner(new Fake("fake", 9, layouts)).plan(graphs);
+    }
+
+    private static Planner planner(KernelProvider... providers) {
+        return new Planner(Backends.of(List.of(providers)), ModelOptions.SMALL_GROUP);
     }
 
     private static String kernel(Plan plan, Phase phase) {
@@ -92,6 +96,14 @@ class PlannerTest {
         assertThat(kernel(plan, Phase.DECODE)).isEqualTo("fake column-major");
     }
 
+    @ParameterizedTest
+    @ValueSource(ints = {32, 128})
+    void onlyGroupsOfTheSizeAskedForAreChosen(int group) {
+        Fake fake = new Fake("fake", 9, Map.of(Phase.DECODE, Layout.ScaledGroups.all(Layout.Order.ROW_MAJOR)));
+        Plan plan = new Planner(Backends.of(List.of(fake)), group).plan(Map.of(Phase.DECODE, linear(Phase.DECODE)));
+        assertThat(kernel(plan, Phase.DECODE)).isEqualTo("fake row-major, scaled groups of " + group);
+    }
+
     @Test
     void kernelsWithNoLayoutInCommonGetACopyEach() {
         Plan plan = plan(Map.of(Phase.PREFILL, ROWS, Phase.DECODE, List.of(Layout.COLUMN_MAJOR)));
@@ -103,7 +115,7 @@ class PlannerTest {
     void theHighestRankThatTakesANodeRunsIt() {
         Fake low = new Fake("low", 5, Map.of(Phase.DECODE, BOTH));
         Fake high = new Fake("high", 50, Map.of(Phase.PREFILL, BOTH));
-        Plan plan = new Planner(Backends.of(List.of(low, high)))
+        Plan plan = planner(low, high)
                 .plan(Map.of(Phase.DECODE, linear(Phase.DECODE), Phase.PREFILL, linear(Phase.PREFILL)));
         assertThat(kernel(plan, Phase.PREFILL)).isEqualTo("high column-major");
         assertThat(kernel(plan, Phase.DECODE)).isEqualTo("low column-major");
@@ -115,7 +127,7 @@ class PlannerTest {
 
     @Test
     void whatNobodyTakesIsDecomposedAtItsSiteWithTheReasons() {
-        Plan plan = new Planner(Backends.of(List.of())).plan(Map.of(Phase.DECODE, linear(Phase.DECODE)));
+        Plan plan = planner().plan(Map.of(Phase.DECODE, linear(Phase.DECODE)));
         assertThat(plan.phase(Phase.DECODE).steps()).singleElement().satisfies(step -> {
             assertThat(step.node().op()).isInstanceOf(Primitive.MatMul.class);
             assertThat(step.node().site()).isEqualTo(Site.of(0, Role.DOWN));

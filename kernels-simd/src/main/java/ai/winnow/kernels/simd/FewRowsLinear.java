@@ -49,41 +49,33 @@ final class FewRowsLinear {
     /**
      * Outputs {@code lo} to {@code hi} of up to {@link #ROWS} rows; y holds what the sums start from.
      *
-     * @param rowBytes distance in bytes between two inputs of W
-     * @param index int32 inputs in ascending order, or null for all in their order
-     * @param x its p-th number belongs to the p-th listed input
-     * @param xPitch distance in bytes between two rows of x
+     * @param list int32 inputs in ascending order, or null for all in their order
+     * @param x {@code [rows, listed]}: the numbers that belong to the listed inputs
+     * @param y {@code [rows, outputs]}
      */
     static void run(
-            DType type,
+            StoredWeight weight,
             MemorySegment w,
-            long wAt,
-            long rowBytes,
-            @Nullable MemorySegment index,
-            long indexAt,
+            @Nullable MemorySegment list,
+            long listAt,
             int listed,
             MemorySegment x,
             long xAt,
-            long xPitch,
             int rows,
             MemorySegment y,
-            long yAt,
-            long yPitch,
             int lo,
             int hi,
             MemorySegment scratch,
             long scratchAt) {
+        long yPitch = 4L * weight.outputs();
         for (int from = lo; from < hi; from += SLAB) {
             int width = Math.min(SLAB, hi - from);
-            boolean readable = type == DType.F32 && width % WIDTH == 0;
-            long piece = wAt + type.bytes(from);
-            long read = readable ? w.address() + piece : scratch.address() + scratchAt;
+            boolean readable = weight.type() == DType.F32 && width % WIDTH == 0;
+            long read = readable ? w.address() + 4L * from : scratch.address() + scratchAt;
             long sums = scratchAt + SUMS_AT + apart(scratch.address() + scratchAt + SUMS_AT, read);
-            Gemm.copyEdge(y, yAt + 4L * from, yPitch, scratch, sums, PITCH, rows, width);
-            piece(
-                    type, w, piece, rowBytes, index, indexAt, listed, width, x, xAt, xPitch, rows, sums, scratch,
-                    scratchAt, readable);
-            Gemm.copyEdge(scratch, sums, PITCH, y, yAt + 4L * from, yPitch, rows, width);
+            Gemm.copyEdge(y, 4L * from, yPitch, scratch, sums, PITCH, rows, width);
+            piece(weight, w, list, listAt, listed, from, width, x, xAt, rows, sums, scratch, scratchAt, readable);
+            Gemm.copyEdge(scratch, sums, PITCH, y, 4L * from, yPitch, rows, width);
         }
     }
 
@@ -96,50 +88,31 @@ final class FewRowsLinear {
         return (other + APART - address) & (PITCH - Tensor.ALIGNMENT);
     }
 
-    /** All inputs of some outputs, whose sums are in scratch in rows {@link #PITCH} apart. A width that is no multiple of a panel's is filled up with zeros. */
+    /** All inputs of some outputs, whose sums are in scratch in rows {@link #PITCH} apart. A width that is no multiple of a panel's is filled up. */
     private static void piece(
-            DType type,
+            StoredWeight weight,
             MemorySegment w,
-            long wAt,
-            long rowBytes,
-            @Nullable MemorySegment index,
-            long indexAt,
+            @Nullable MemorySegment list,
+            long listAt,
             int listed,
+            int from,
             int width,
             MemorySegment x,
             long xAt,
-            long xPitch,
             int rows,
             long sums,
             MemorySegment scratch,
             long scratchAt,
             boolean readable) {
         long bytes = (width + WIDTH - 1) / WIDTH * (2 * VECTOR);
+        long xPitch = 4L * listed;
         for (int p = 0; p < listed; p += INPUTS) {
             int count = Math.min(INPUTS, listed - p);
             if (readable && count == INPUTS) {
-                add(
-                        w,
-                        wAt + ColumnOrder.input(index, indexAt, p) * rowBytes,
-                        wAt + ColumnOrder.input(index, indexAt, p + 1) * rowBytes,
-                        wAt + ColumnOrder.input(index, indexAt, p + 2) * rowBytes,
-                        wAt + ColumnOrder.input(index, indexAt, p + 3) * rowBytes,
-                        wAt + ColumnOrder.input(index, indexAt, p + 4) * rowBytes,
-                        wAt + ColumnOrder.input(index, indexAt, p + 5) * rowBytes,
-                        wAt + ColumnOrder.input(index, indexAt, p + 6) * rowBytes,
-                        wAt + ColumnOrder.input(index, indexAt, p + 7) * rowBytes,
-                        x,
-                        xAt + 4L * p,
-                        xPitch,
-                        rows,
-                        scratch,
-                        sums,
-                        bytes);
+                asTheyLie(w, 4L * from, weight.rowBytes(), list, listAt, p, x, xAt, xPitch, rows, scratch, sums, bytes);
                 continue;
             }
-            long from = index == null ? wAt + p * rowBytes : wAt;
-            long listAt = indexAt + 4L * p;
-            GemmPack.run(type, w, from, rowBytes, index, listAt, count, width, scratch, scratchAt, PITCH, 2 * VECTOR);
+            weight.widen(w, list, listAt, p, count, from, width, scratch, scratchAt, PITCH);
             if (count < INPUTS) {
                 fillUp(x, xAt + 4L * p, xPitch, rows, count, scratch, scratchAt, bytes);
             }
@@ -161,6 +134,39 @@ final class FewRowsLinear {
                     sums,
                     bytes);
         }
+    }
+
+    private static void asTheyLie(
+            MemorySegment w,
+            long wAt,
+            long rowBytes,
+            @Nullable MemorySegment list,
+            long listAt,
+            int p,
+            MemorySegment x,
+            long xAt,
+            long xPitch,
+            int rows,
+            MemorySegment scratch,
+            long sums,
+            long bytes) {
+        add(
+                w,
+                wAt + ColumnOrder.input(list, listAt, p) * rowBytes,
+                wAt + ColumnOrder.input(list, listAt, p + 1) * rowBytes,
+                wAt + ColumnOrder.input(list, listAt, p + 2) * rowBytes,
+                wAt + ColumnOrder.input(list, listAt, p + 3) * rowBytes,
+                wAt + ColumnOrder.input(list, listAt, p + 4) * rowBytes,
+                wAt + ColumnOrder.input(list, listAt, p + 5) * rowBytes,
+                wAt + ColumnOrder.input(list, listAt, p + 6) * rowBytes,
+                wAt + ColumnOrder.input(list, listAt, p + 7) * rowBytes,
+                x,
+                xAt + 4L * p,
+                xPitch,
+                rows,
+                scratch,
+                sums,
+                bytes);
     }
 
     /** The last inputs, fewer than a piece, are followed by zeros that count for nothing. */

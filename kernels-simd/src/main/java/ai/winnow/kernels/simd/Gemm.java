@@ -29,15 +29,15 @@ import org.jspecify.annotations.Nullable;
 public final class Gemm {
 
     /** Outputs of a block. */
-    private static final int BLOCK = 256;
+    static final int BLOCK = 256;
 
     /** Rows of A that are copied at once: some tiles. They and a block of W share L2. */
     private static final int CHUNK = 48;
 
     private static final long ROWS_AT = 4L * DEPTH * BLOCK;
     private static final long EDGE_AT = ROWS_AT + CHUNK * A_PITCH;
-    private static final long TURNED_AT = EDGE_AT + GemmTile.ROWS * 2 * VECTOR;
-    private static final long TURN_AT = TURNED_AT + 4L * DEPTH * BLOCK;
+    static final long TURNED_AT = EDGE_AT + GemmTile.ROWS * 2 * VECTOR;
+    static final long TURN_AT = TURNED_AT + 4L * DEPTH * BLOCK;
 
     /** Scratch memory of a call, whatever the shape: a multiple of 64. */
     public static final long SCRATCH_BYTES = TURN_AT + Transposition.SCRATCH_BYTES;
@@ -121,7 +121,7 @@ public final class Gemm {
      * Multiplies a packed block with all rows of A: C[m, width] += A[m, depth] * panels. A panel stays in L1 while some rows pass over it, whose inputs are in
      * L2 by then.
      */
-    private static void block(
+    static void block(
             MemorySegment a,
             long aAt,
             int m,

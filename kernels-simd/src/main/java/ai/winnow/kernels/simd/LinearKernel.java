@@ -68,8 +68,8 @@ record LinearKernel(StoredWeight weight, boolean bias, int maxRows) implements K
             }
             return;
         }
-        int from = Parts.begin(weight.outputs(), Parts.GRAIN, part, parts);
-        int to = Parts.begin(weight.outputs(), Parts.GRAIN, part + 1, parts);
+        int from = Parts.begin(weight.outputs(), weight.grain(), part, parts);
+        int to = Parts.begin(weight.outputs(), weight.grain(), part + 1, parts);
         if (weight.multiplies(rows)) {
             weight.product(
                     operands.in(1),

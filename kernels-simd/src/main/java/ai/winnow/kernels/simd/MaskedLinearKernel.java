@@ -54,7 +54,7 @@ record MaskedLinearKernel(StoredWeight weight, boolean bias, int maxRows) implem
             weight.prepare(operands.in(0), 4L * weight.inputs() * row, scratch, preparedAt());
             scratch.set(Lanes.INT, ROW, row);
             scratch.set(Lanes.INT, LISTED, listed);
-            long bytes = weight.type().bytes((long) listed * weight.inputs());
+            long bytes = weight.bytesOf(listed);
             workspace.workers().run(this, operands, workspace, Parts.ofWeight(workspace, bytes, weight.outputs()));
         }
     }

@@ -20,6 +20,7 @@ import ai.winnow.tensor.Layout.Order;
 import ai.winnow.tensor.TensorSpec;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 
 /** Which kernel takes which op, and why one is refused. */
 final class Offers {
@@ -72,7 +73,7 @@ final class Offers {
             return refused("inputs are only skipped in a weight, which can lie column-major; this one is computed");
         }
         return new Support.Supported(
-                Map.of(WEIGHT, List.of(layout(request, Order.COLUMN_MAJOR))),
+                Map.of(WEIGHT, layouts(request, Order.COLUMN_MAJOR)),
                 layouts ->
                         new SparseLinearKernel(weight(request, layouts), op.selection(), op.bias(), maxRows(request)));
     }
@@ -90,7 +91,7 @@ final class Offers {
             return unreadable(request);
         }
         return new Support.Supported(
-                Map.of(WEIGHT, List.of(layout(request, Order.ROW_MAJOR))),
+                Map.of(WEIGHT, layouts(request, Order.ROW_MAJOR)),
                 layouts -> new MaskedLinearKernel(weight(request, layouts), op.bias(), maxRows(request)));
     }
 
@@ -124,8 +125,8 @@ final class Offers {
         }
         TensorSpec table = request.input(WEIGHT);
         return new Support.Supported(
-                Map.of(WEIGHT, List.of(layout(request, Order.ROW_MAJOR))),
-                layouts -> new EmbeddingKernel(table.dtype(), width(request), Layout.ScaledRows.scalesOffset(table)));
+                Map.of(WEIGHT, layouts(request, Order.ROW_MAJOR)),
+                layouts -> new EmbeddingKernel(StoredWeight.of(table, layouts.get(WEIGHT))));
     }
 
     private static Support binary(KernelRequest request, Binary op) {
@@ -148,29 +149,42 @@ final class Offers {
         return Support.of(new BinaryKernel(op.operator() == Binary.Operator.ADD, rowElements(request), oneRow));
     }
 
-    /** I8 has scales only where the planner may pack it. */
+    /** I8 and I4 have scales only where the planner may pack it. */
     private static boolean isReadable(KernelRequest request) {
         DType type = request.input(WEIGHT).dtype();
         return type == DType.F32
                 || type == DType.BF16
                 || type == DType.F16
-                || (type == DType.I8 && request.weights().get(WEIGHT));
+                || ((type == DType.I8 || type == DType.I4) && request.weights().get(WEIGHT));
     }
 
     private static Support unreadable(KernelRequest request) {
-        return refused("weights are read as F32, BF16, F16 or packed I8, this is "
+        return refused("weights are read as F32, BF16, F16 or packed I8 or I4, this is "
                 + (request.weights().get(WEIGHT) ? "" : "computed ")
                 + request.input(WEIGHT).dtype());
     }
 
     private static List<Layout> layouts(KernelRequest request) {
         return request.weights().get(WEIGHT)
-                ? List.of(layout(request, Order.COLUMN_MAJOR), layout(request, Order.ROW_MAJOR))
+                ? orders(request)
+                        .flatMap(order -> layouts(request, order).stream())
+                        .toList()
                 : List.of(Layout.ROW_MAJOR);
     }
 
-    private static Layout layout(KernelRequest request, Order order) {
-        return request.input(WEIGHT).dtype() == DType.I8 ? new Layout.ScaledRows(order) : new Layout.Dense(order);
+    /** The faster first: only of I4 it is row-major. */
+    private static Stream<Order> orders(KernelRequest request) {
+        return request.input(WEIGHT).dtype() == DType.I4
+                ? Stream.of(Order.ROW_MAJOR, Order.COLUMN_MAJOR)
+                : Stream.of(Order.COLUMN_MAJOR, Order.ROW_MAJOR);
+    }
+
+    private static List<Layout> layouts(KernelRequest request, Order order) {
+        return switch (request.input(WEIGHT).dtype()) {
+            case I8 -> List.of(new Layout.ScaledRows(order));
+            case I4 -> Layout.ScaledGroups.all(order);
+            default -> List.of(new Layout.Dense(order));
+        };
     }
 
     private static StoredWeight weight(KernelRequest request, List<Layout> layouts) {

@@ -64,7 +64,7 @@ record SparseLinearKernel(StoredWeight weight, InputSelection selection, boolean
         }
         int listed = select(operands, scratch, 0);
         scratch.set(Lanes.INT, LISTED, listed);
-        long bytes = weight.type().bytes((long) listed * weight.outputs());
+        long bytes = weight.bytesOf(listed);
         int parts = Parts.ofWeight(workspace, bytes, weight.outputs());
         boolean chained = weight.chained(rows);
         workspace.workers().run(this, operands, workspace, chained ? Math.min(parts, weight.chains()) : parts);
@@ -117,8 +117,8 @@ record SparseLinearKernel(StoredWeight weight, InputSelection selection, boolean
             }
             return;
         }
-        int lo = Parts.begin(weight.outputs(), Parts.GRAIN, part, parts);
-        int hi = Parts.begin(weight.outputs(), Parts.GRAIN, part + 1, parts);
+        int lo = Parts.begin(weight.outputs(), weight.grain(), part, parts);
+        int hi = Parts.begin(weight.outputs(), weight.grain(), part + 1, parts);
         if (rows == 1) {
             weight.listed(w, scratch, LIST, listed, operands.in(0), 0, start, y, 0, lo, hi);
             return;

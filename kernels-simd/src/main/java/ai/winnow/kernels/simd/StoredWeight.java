@@ -11,9 +11,10 @@ import org.jspecify.annotations.Nullable;
 /**
  * How the weight {@code [outputs, inputs]} of a linear layer lies in memory, and so which loop reads it.
  *
- * @param scalesAt where the scales of I8 rows begin
+ * @param scalesAt where the scales of I8 rows or I4 groups begin
+ * @param group I4 elements that share a scale; else 0
  */
-record StoredWeight(DType type, Layout.Order order, int inputs, int outputs, long scalesAt) {
+record StoredWeight(DType type, Layout.Order order, int inputs, int outputs, long scalesAt, int group) {
 
     /** Rows from which on a row-major weight is turned and multiplied rather than read once a row. */
     private static final int TURNED_ROWS = 8;
@@ -30,20 +31,30 @@ record StoredWeight(DType type, Layout.Order order, int inputs, int outputs, lon
     private static final int CHAINS = 4;
 
     static StoredWeight of(TensorSpec spec, Layout layout) {
-        return new StoredWeight(
-                spec.dtype(),
-                layout.order(),
-                Math.toIntExact(spec.shape().max(1)),
-                Math.toIntExact(spec.shape().max(0)),
-                Layout.ScaledRows.scalesOffset(spec));
+        int inputs = Math.toIntExact(spec.shape().max(1));
+        int outputs = Math.toIntExact(spec.shape().max(0));
+        return switch (layout) {
+            case Layout.Dense dense -> new StoredWeight(spec.dtype(), dense.order(), inputs, outputs, 0, 0);
+            case Layout.ScaledRows rows ->
+                new StoredWeight(spec.dtype(), rows.order(), inputs, outputs, Layout.ScaledRows.scalesOffset(spec), 0);
+            case Layout.ScaledGroups groups ->
+                new StoredWeight(
+                        spec.dtype(), groups.order(), inputs, outputs, groups.scalesOffset(spec), groups.group());
+        };
     }
 
     /** {@code Bf16…, column-major} around {@code op}. */
     String name(String op) {
-        String prefix = type == DType.I8
-                ? "Int8"
-                : type.name().charAt(0) + type.name().substring(1).toLowerCase(Locale.ROOT);
-        return prefix + op + (isColumnMajor() ? ", column-major" : ", row-major");
+        String prefix =
+                switch (type) {
+                    case I8 -> "Int8";
+                    case I4 -> "Int4";
+                    default -> type.name().charAt(0) + type.name().substring(1).toLowerCase(Locale.ROOT);
+                };
+        return prefix
+                + op
+                + (isColumnMajor() ? ", column-major" : ", row-major")
+                + (group == 0 ? "" : ", groups of " + group);
     }
 
     boolean isColumnMajor() {
@@ -52,12 +63,23 @@ record StoredWeight(DType type, Layout.Order order, int inputs, int outputs, lon
 
     /** Bytes of one input's weights, or, row-major, of one output's. */
     long rowBytes() {
-        return type.bytes(isColumnMajor() ? outputs : inputs);
+        int elements = isColumnMajor() ? outputs : inputs;
+        return group == 0 ? type.bytes(elements) : Math.ceilDiv(elements, group) * (group / 2L);
+    }
+
+    /** Bytes of the scales of one input's weights, or, row-major, of one output's; 0 if rows have no scales of their own. */
+    private long scaleBytes() {
+        return group == 0 ? 0 : 4L * Math.ceilDiv(isColumnMajor() ? outputs : inputs, group);
     }
 
     /** Bytes of the whole weight. */
     long bytes() {
-        return type.bytes((long) inputs * outputs);
+        return bytesOf(isColumnMajor() ? inputs : outputs);
+    }
+
+    /** Bytes of so many inputs' weights, or, row-major, outputs'. */
+    long bytesOf(int rows) {
+        return rows * (rowBytes() + scaleBytes());
     }
 
     /** Bytes that {@link #prepare} writes. */
@@ -68,8 +90,14 @@ record StoredWeight(DType type, Layout.Order order, int inputs, int outputs, lon
         return switch (type) {
             case BF16 -> Tensor.align(Bf16RowLinear.preparedBytes(inputs));
             case F16 -> Tensor.align(F16RowLinear.preparedBytes(inputs));
+            case I4 -> Tensor.align(Int4RowLinear.preparedBytes(inputs));
             default -> 0;
         };
+    }
+
+    /** Outputs are cut at multiples of this: no group of column-major I4 is cut. */
+    int grain() {
+        return Math.max(Parts.GRAIN, isColumnMajor() ? group : 0);
     }
 
     /** Bytes of scratch for each part of a call with up to {@code rows} rows. */
@@ -121,34 +149,53 @@ record StoredWeight(DType type, Layout.Order order, int inputs, int outputs, lon
             MemorySegment scratch,
             long scratchAt) {
         MemorySegment scales = type == DType.I8 ? w : null;
-        if (!isColumnMajor() || rows > FEW_ROWS) {
+        boolean few = isColumnMajor() && rows <= FEW_ROWS;
+        if (!few && type == DType.I4) {
+            Int4Gemm.run(
+                    order, group, list, listAt, x, xAt, rows, listed, w, rowBytes(), scalesAt, scaleBytes(), outputs,
+                    bias, y, lo, hi, scratch, scratchAt);
+            return;
+        }
+        if (!few) {
             Gemm.run(
                     type, order, x, xAt, rows, listed, w, 0, outputs, list, listAt, scales, scalesAt, bias, 0, y, 0, lo,
                     hi, scratch, scratchAt);
             return;
         }
         Gemm.start(scales == null ? bias : null, 0, y, 0, rows, outputs, lo, hi);
-        FewRowsLinear.run(
-                type,
-                w,
-                0,
-                rowBytes(),
-                list,
-                listAt,
-                listed,
-                x,
-                xAt,
-                4L * listed,
-                rows,
-                y,
-                0,
-                4L * outputs,
-                lo,
-                hi,
-                scratch,
-                scratchAt);
+        FewRowsLinear.run(this, w, list, listAt, listed, x, xAt, rows, y, lo, hi, scratch, scratchAt);
         if (scales != null) {
             Gemm.finish(scales, scalesAt, bias, 0, y, 0, rows, outputs, lo, hi);
+        }
+    }
+
+    /**
+     * Some inputs of a column-major weight as f32 {@code [count][pitch]}: outputs {@code from} to {@code from + width}, followed by anything up to the next
+     * multiple of {@link GemmTile#WIDTH}; without the scales of I8 rows, with those of I4 groups.
+     *
+     * @param list the inputs, or null for {@code first} and those that follow it
+     * @param pitch in bytes
+     */
+    void widen(
+            MemorySegment w,
+            @Nullable MemorySegment list,
+            long listAt,
+            int first,
+            int count,
+            int from,
+            int width,
+            MemorySegment to,
+            long toAt,
+            long pitch) {
+        long skipped = list == null ? first : 0;
+        if (type == DType.I4) {
+            Int4.widenColumns(
+                    w, skipped * rowBytes(), rowBytes(), scalesAt + skipped * scaleBytes(), scaleBytes(), group, list,
+                    listAt + 4L * first, from, width, count, to, toAt, pitch);
+        } else {
+            long at = skipped * rowBytes() + type.bytes(from);
+            long listed = listAt + 4L * first;
+            GemmPack.run(type, w, at, rowBytes(), list, listed, count, width, to, toAt, pitch, 2 * GemmTile.VECTOR);
         }
     }
 
@@ -158,6 +205,7 @@ record StoredWeight(DType type, Layout.Order order, int inputs, int outputs, lon
             switch (type) {
                 case BF16 -> Bf16RowLinear.prepare(x, xAt, inputs, prepared, preparedAt);
                 case F16 -> F16RowLinear.prepare(x, xAt, inputs, prepared, preparedAt);
+                case I4 -> Int4RowLinear.prepare(x, xAt, inputs, prepared, preparedAt);
                 default -> {}
             }
         }
@@ -212,6 +260,23 @@ record StoredWeight(DType type, Layout.Order order, int inputs, int outputs, lon
             case F32 -> F32ColumnLinear.dense(w, wAt, rowBytes, count, x, xAt, start, 0, sums, at, 0, outputs);
             case BF16 -> Bf16ColumnLinear.dense(w, wAt, rowBytes, count, x, xAt, start, 0, sums, at, 0, outputs);
             case F16 -> F16ColumnLinear.dense(w, wAt, rowBytes, count, x, xAt, start, 0, sums, at, 0, outputs);
+            case I4 ->
+                Int4ColumnLinear.dense(
+                        w,
+                        wAt,
+                        rowBytes,
+                        count,
+                        scalesAt + from * scaleBytes(),
+                        scaleBytes(),
+                        group,
+                        x,
+                        xAt,
+                        start,
+                        0,
+                        sums,
+                        at,
+                        0,
+                        outputs);
             default ->
                 Int8ColumnLinear.dense(w, wAt, rowBytes, count, w, scalesAt, x, xAt, start, 0, sums, at, 0, outputs);
         }
@@ -262,6 +327,9 @@ record StoredWeight(DType type, Layout.Order order, int inputs, int outputs, lon
                 case F32 -> F32ColumnLinear.dense(w, 0, rowBytes, inputs, x, xAt, bias, 0, y, yAt, lo, hi);
                 case BF16 -> Bf16ColumnLinear.dense(w, 0, rowBytes, inputs, x, xAt, bias, 0, y, yAt, lo, hi);
                 case F16 -> F16ColumnLinear.dense(w, 0, rowBytes, inputs, x, xAt, bias, 0, y, yAt, lo, hi);
+                case I4 ->
+                    Int4ColumnLinear.dense(
+                            w, 0, rowBytes, inputs, scalesAt, scaleBytes(), group, x, xAt, bias, 0, y, yAt, lo, hi);
                 default -> Int8ColumnLinear.dense(w, 0, rowBytes, inputs, w, scalesAt, x, xAt, bias, 0, y, yAt, lo, hi);
             }
         } else {
@@ -272,6 +340,25 @@ record StoredWeight(DType type, Layout.Order order, int inputs, int outputs, lon
                     Bf16RowLinear.dense(w, 0, rowBytes, inputs, x, xAt, bias, 0, y, yAt, lo, hi, scratch, scratchAt);
                 case F16 ->
                     F16RowLinear.dense(w, 0, rowBytes, inputs, x, xAt, bias, 0, y, yAt, lo, hi, scratch, scratchAt);
+                case I4 ->
+                    Int4RowLinear.dense(
+                            w,
+                            0,
+                            rowBytes,
+                            inputs,
+                            scalesAt,
+                            scaleBytes(),
+                            group,
+                            x,
+                            xAt,
+                            bias,
+                            0,
+                            y,
+                            yAt,
+                            lo,
+                            hi,
+                            scratch,
+                            scratchAt);
                 default ->
                     Int8RowLinear.dense(
                             w, 0, rowBytes, inputs, w, scalesAt, x, xAt, bias, 0, y, yAt, lo, hi, scratch, scratchAt);
@@ -297,6 +384,25 @@ record StoredWeight(DType type, Layout.Order order, int inputs, int outputs, lon
             case F32 -> F32ColumnLinear.listed(w, 0, rowBytes, list, listAt, listed, x, xAt, bias, 0, y, yAt, lo, hi);
             case BF16 -> Bf16ColumnLinear.listed(w, 0, rowBytes, list, listAt, listed, x, xAt, bias, 0, y, yAt, lo, hi);
             case F16 -> F16ColumnLinear.listed(w, 0, rowBytes, list, listAt, listed, x, xAt, bias, 0, y, yAt, lo, hi);
+            case I4 ->
+                Int4ColumnLinear.listed(
+                        w,
+                        0,
+                        rowBytes,
+                        list,
+                        listAt,
+                        listed,
+                        scalesAt,
+                        scaleBytes(),
+                        group,
+                        x,
+                        xAt,
+                        bias,
+                        0,
+                        y,
+                        yAt,
+                        lo,
+                        hi);
             default ->
                 Int8ColumnLinear.listed(
                         w, 0, rowBytes, list, listAt, listed, w, scalesAt, x, xAt, bias, 0, y, yAt, lo, hi);
@@ -332,10 +438,44 @@ record StoredWeight(DType type, Layout.Order order, int inputs, int outputs, lon
                 F16RowLinear.masked(
                         w, 0, rowBytes, inputs, list, listAt, listed, x, xAt, bias, 0, y, yAt, lo, hi, scratch,
                         scratchAt);
+            case I4 ->
+                Int4RowLinear.masked(
+                        w,
+                        0,
+                        rowBytes,
+                        inputs,
+                        scalesAt,
+                        scaleBytes(),
+                        group,
+                        list,
+                        listAt,
+                        listed,
+                        x,
+                        xAt,
+                        bias,
+                        0,
+                        y,
+                        yAt,
+                        lo,
+                        hi,
+                        scratch,
+                        scratchAt);
             default ->
                 Int8RowLinear.masked(
                         w, 0, rowBytes, inputs, w, scalesAt, list, listAt, listed, x, xAt, bias, 0, y, yAt, lo, hi,
                         scratch, scratchAt);
+        }
+    }
+
+    /** One row as f32. Row-major. */
+    void widenRow(MemorySegment w, int row, MemorySegment y, long yAt) {
+        long from = row * rowBytes();
+        switch (type) {
+            case F32 -> MemorySegment.copy(w, from, y, yAt, 4L * inputs);
+            case BF16 -> Conversions.bf16ToFloat(w, from, y, yAt, inputs);
+            case F16 -> Conversions.f16ToFloat(w, from, y, yAt, inputs);
+            case I4 -> Int4.widenRow(w, from, scalesAt + row * scaleBytes(), group, 0, inputs, false, y, yAt);
+            default -> Conversions.int8ToFloat(w, from, w.get(Lanes.FLOAT, scalesAt + 4L * row), y, yAt, inputs);
         }
     }
 }

@@ -85,7 +85,7 @@ class SimdModelTest {
     @ParameterizedTest
     @EnumSource(
             value = DType.class,
-            names = {"F32", "BF16", "F16", "I8"})
+            names = {"F32", "BF16", "F16", "I8", "I4"})
     void prefillAndDecodeEqualOneLongPrefill(DType weights) {
         int[] tokens = tokens(150, 1);
         try (SparseModel model = load(SMALL.withWeightType(weights));

@@ -1,0 +1,169 @@
+package ai.winnow.kernels.simd;
+
+import static ai.winnow.kernels.simd.Lanes.BYTE;
+import static ai.winnow.kernels.simd.Lanes.COUNT;
+import static ai.winnow.kernels.simd.Lanes.DOUBLE_HIGH;
+import static ai.winnow.kernels.simd.Lanes.DOUBLE_LOW;
+import static ai.winnow.kernels.simd.Lanes.F;
+import static ai.winnow.kernels.simd.Lanes.FLOAT;
+import static ai.winnow.kernels.simd.Lanes.I;
+import static ai.winnow.kernels.simd.Lanes.LE;
+import static ai.winnow.kernels.simd.Lanes.ODD_LANES;
+
+import ai.winnow.tensor.Layout.ScaledGroups;
+import java.lang.foreign.MemorySegment;
+import jdk.incubator.vector.ByteVector;
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.IntVector;
+import jdk.incubator.vector.VectorOperators;
+import jdk.incubator.vector.VectorShape;
+import jdk.incubator.vector.VectorSpecies;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Halves of bytes to floats. A byte is widened to an int; its lower half, put into the fraction of 2^23, is the number 2^23 + half, and its upper half, put
+ * into that of 2^19, is 2^19 + half: one ternary logic operation where there is one, then a subtraction, both exact. No conversion, no shift.
+ */
+final class Int4 {
+
+    static final int CELL = ScaledGroups.CELL;
+
+    static final int LOWER = 0x0f;
+    static final int UPPER = 0xf0;
+
+    /** Bits of 2^23 and of 2^19: one more in the half is one more in the number. */
+    static final int LOWER_ONES = 0x4b000000;
+
+    static final int UPPER_ONES = 0x49000000;
+
+    /** What an element of zero, stored as 8, looks like. */
+    static final float LOWER_ZERO = 0x1p23f + 8;
+
+    static final float UPPER_ZERO = 0x1p19f + 8;
+
+    /** COUNT bytes, but 8 where there are only 4 lanes: there every load reads 4 bytes too many, of scales at the end. */
+    static final VectorSpecies<Byte> QUARTER =
+            VectorSpecies.of(byte.class, VectorShape.forBitSize(Math.max(64, 8 * COUNT)));
+
+    private Int4() {}
+
+    /** Of the outputs in the lower halves of bytes {@code k} to {@code k + COUNT} of a column-major row, the first; in bytes of f32. */
+    static long outputs(long k) {
+        return COUNT == 16 ? 8 * k : 8 * (k & -16) + 4 * (k & 15);
+    }
+
+    /**
+     * A column-major block as f32 [inputs][pitch]: outputs {@code lo} to {@code lo + width} rounded up to whole cells, of {@code inputs} inputs.
+     * {@code lo} is a multiple of 32.
+     *
+     * @param index the int32 inputs, or null for the first
+     */
+    static void widenColumns(
+            MemorySegment w,
+            long wAt,
+            long rowBytes,
+            long scalesAt,
+            long scaleBytes,
+            int group,
+            @Nullable MemorySegment index,
+            long indexAt,
+            int lo,
+            int width,
+            int inputs,
+            MemorySegment to,
+            long toAt,
+            long pitch) {
+        int shift = Integer.numberOfTrailingZeros(group / 2);
+        long begin = lo / 2L;
+        long end = begin + (width + CELL - 1) / CELL * (CELL / 2L);
+        for (int j = 0; j < inputs; j++) {
+            long input = ColumnOrder.input(index, indexAt, j);
+            widenColumn(
+                    w,
+                    wAt + input * rowBytes,
+                    scalesAt + input * scaleBytes,
+                    shift,
+                    begin,
+                    end,
+                    to,
+                    toAt + j * pitch - outputs(begin));
+        }
+    }
+
+    private static void widenColumn(
+            MemorySegment w, long row, long scales, int shift, long begin, long end, MemorySegment to, long toAt) {
+        IntVector lower = IntVector.broadcast(I, LOWER);
+        IntVector upper = IntVector.broadcast(I, UPPER);
+        IntVector lowerOnes = IntVector.broadcast(I, LOWER_ONES);
+        IntVector upperOnes = IntVector.broadcast(I, UPPER_ONES);
+        FloatVector lowerZero = FloatVector.broadcast(F, LOWER_ZERO);
+        FloatVector upperZero = FloatVector.broadcast(F, UPPER_ZERO);
+        for (long k = begin; k < end; k += COUNT) {
+            long at = toAt + outputs(k);
+            IntVector v = (IntVector)
+                    ByteVector.fromMemorySegment(QUARTER, w, row + k, LE).convertShape(VectorOperators.B2I, I, 0);
+            FloatVector scale = FloatVector.broadcast(F, w.get(FLOAT, scales + ((k >> shift) << 2)));
+            v.and(lower)
+                    .or(lowerOnes)
+                    .reinterpretAsFloats()
+                    .sub(lowerZero)
+                    .mul(scale)
+                    .intoMemorySegment(to, at, LE);
+            v.and(upper)
+                    .or(upperOnes)
+                    .reinterpretAsFloats()
+                    .sub(upperZero)
+                    .mul(scale)
+                    .intoMemorySegment(to, at + 64, LE);
+        }
+    }
+
+    /**
+     * A row-major run as f32: {@code count} elements of a row from element {@code from}, a multiple of 32, on. Writes whole steps of 2 * COUNT elements if
+     * {@code overrun}, else no more than it must.
+     */
+    static void widenRow(
+            MemorySegment w,
+            long row,
+            long scales,
+            int group,
+            int from,
+            int count,
+            boolean overrun,
+            MemorySegment to,
+            long toAt) {
+        IntVector lower = IntVector.broadcast(I, LOWER);
+        IntVector upper = IntVector.broadcast(I, UPPER);
+        IntVector lowerOnes = IntVector.broadcast(I, LOWER_ONES);
+        IntVector upperOnes = IntVector.broadcast(I, UPPER_ONES);
+        FloatVector lowerZero = FloatVector.broadcast(F, LOWER_ZERO);
+        FloatVector upperZero = FloatVector.broadcast(F, UPPER_ZERO);
+        int whole = overrun ? count : count / (2 * COUNT) * (2 * COUNT);
+        for (int i = 0; i < whole; i += 2 * COUNT) {
+            IntVector v = (IntVector) ByteVector.fromMemorySegment(QUARTER, w, row + (from + i) / 2, LE)
+                    .convertShape(VectorOperators.B2I, I, 0);
+            FloatVector scale = FloatVector.broadcast(F, w.get(FLOAT, scales + 4L * ((from + i) / group)));
+            FloatVector evens = v.and(lower)
+                    .or(lowerOnes)
+                    .reinterpretAsFloats()
+                    .sub(lowerZero)
+                    .mul(scale);
+            FloatVector odds = v.and(upper)
+                    .or(upperOnes)
+                    .reinterpretAsFloats()
+                    .sub(upperZero)
+                    .mul(scale);
+            evens.rearrange(DOUBLE_LOW)
+                    .blend(odds.rearrange(DOUBLE_LOW), ODD_LANES)
+                    .intoMemorySegment(to, toAt + 4L * i, LE);
+            evens.rearrange(DOUBLE_HIGH)
+                    .blend(odds.rearrange(DOUBLE_HIGH), ODD_LANES)
+                    .intoMemorySegment(to, toAt + 4L * (i + COUNT), LE);
+        }
+        for (int i = whole; i < count; i++) {
+            int place = from + i;
+            int element = ((w.get(BYTE, row + place / 2) >> (4 * (place % 2))) & 0xf) - 8;
+            to.set(FLOAT, toAt + 4L * i, element * w.get(FLOAT, scales + 4L * (place / group)));
+        }
+    }
+}

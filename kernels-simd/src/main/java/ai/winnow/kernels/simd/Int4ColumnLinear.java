@@ -1,0 +1,293 @@
+package ai.winnow.kernels.simd;
+
+import static ai.winnow.kernels.simd.Lanes.BYTE;
+import static ai.winnow.kernels.simd.Lanes.COUNT;
+import static ai.winnow.kernels.simd.Lanes.F;
+import static ai.winnow.kernels.simd.Lanes.FLOAT;
+import static ai.winnow.kernels.simd.Lanes.I;
+import static ai.winnow.kernels.simd.Lanes.LE;
+
+import java.lang.foreign.MemorySegment;
+import jdk.incubator.vector.ByteVector;
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.IntVector;
+import jdk.incubator.vector.VectorOperators;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * y[lo:hi] = bias[lo:hi] + sum over j of x[j] * (scale[j, group of o] * W[j, o]), W int4 stored [in][out] in cells of 32 outputs
+ * ({@link ai.winnow.tensor.Layout.ScaledGroups}), one f32 scale an input and group of outputs. {@code lo} is a multiple of the group.
+ *
+ * <p>A weight is its element times its scale, rounded to f32. Each output is one fma chain over the inputs in ascending order, started by the bias: a full
+ * list gives the bits of the dense call, and both those of {@link Gemm} and of the f32 kernels on the same weights. Traffic: the rows of the listed inputs
+ * and of their scales once.
+ *
+ * <p>Halves of bytes become floats without a conversion ({@link Int4}). Two inputs a pass: with more, C2 passes its node limit (docs/decisions/0010).
+ */
+public final class Int4ColumnLinear {
+
+    /** Outputs of a slab, kept in L1 while all inputs pass over them. */
+    private static final int SLAB = 8192;
+
+    private Int4ColumnLinear() {}
+
+    /**
+     * All inputs. {@code bias} may be null; {@code rowBytes} and {@code scaleBytes} are the distances between two inputs' rows of elements and of scales.
+     */
+    public static void dense(
+            MemorySegment w,
+            long wAt,
+            long rowBytes,
+            int inputs,
+            long scalesAt,
+            long scaleBytes,
+            int group,
+            MemorySegment x,
+            long xAt,
+            @Nullable MemorySegment bias,
+            long biasAt,
+            MemorySegment y,
+            long yAt,
+            int lo,
+            int hi) {
+        run(w, wAt, rowBytes, null, 0, inputs, scalesAt, scaleBytes, group, x, xAt, bias, biasAt, y, yAt, lo, hi);
+    }
+
+    /** The inputs of the ascending int32 list {@code index[0..listed)}. */
+    public static void listed(
+            MemorySegment w,
+            long wAt,
+            long rowBytes,
+            MemorySegment index,
+            long indexAt,
+            int listed,
+            long scalesAt,
+            long scaleBytes,
+            int group,
+            MemorySegment x,
+            long xAt,
+            @Nullable MemorySegment bias,
+            long biasAt,
+            MemorySegment y,
+            long yAt,
+            int lo,
+            int hi) {
+        run(
+                w,
+                wAt,
+                rowBytes,
+                index,
+                indexAt,
+                listed,
+                scalesAt,
+                scaleBytes,
+                group,
+                x,
+                xAt,
+                bias,
+                biasAt,
+                y,
+                yAt,
+                lo,
+                hi);
+    }
+
+    private static void run(
+            MemorySegment w,
+            long wAt,
+            long rowBytes,
+            @Nullable MemorySegment index,
+            long indexAt,
+            int listed,
+            long scalesAt,
+            long scaleBytes,
+            int group,
+            MemorySegment x,
+            long xAt,
+            @Nullable MemorySegment bias,
+            long biasAt,
+            MemorySegment y,
+            long yAt,
+            int lo,
+            int hi) {
+        assert lo % group == 0;
+        int whole = hi / Int4.CELL * Int4.CELL;
+        // Bytes of a row, shifted by this, are groups.
+        int shift = Integer.numberOfTrailingZeros(group / 2);
+        ColumnOrder.start(bias, biasAt, y, yAt, lo, hi);
+        slabs(w, wAt, rowBytes, index, indexAt, listed, scalesAt, scaleBytes, shift, x, xAt, y, yAt, lo, whole);
+        if (whole < hi) {
+            tail(w, wAt, rowBytes, index, indexAt, listed, scalesAt, scaleBytes, group, x, xAt, y, yAt, whole, hi);
+        }
+    }
+
+    /** Whole cells of outputs, lo..hi. On its own: C2 then has no other body to inline beside it. */
+    private static void slabs(
+            MemorySegment w,
+            long wAt,
+            long rowBytes,
+            @Nullable MemorySegment index,
+            long indexAt,
+            int listed,
+            long scalesAt,
+            long scaleBytes,
+            int shift,
+            MemorySegment x,
+            long xAt,
+            MemorySegment y,
+            long yAt,
+            int lo,
+            int hi) {
+        for (int from = lo; from < hi; from += SLAB) {
+            long bytes = (Math.min(from + SLAB, hi) - from) / 2L;
+            long ws = wAt + from / 2;
+            long scales = scalesAt + (((from / 2) >> shift) << 2);
+            long ys = yAt + 4L * from;
+            int p = 0;
+            for (; p + 2 <= listed; p += 2) {
+                long j0 = ColumnOrder.input(index, indexAt, p);
+                long j1 = ColumnOrder.input(index, indexAt, p + 1);
+                add2(
+                        w,
+                        ws + j0 * rowBytes,
+                        ws + j1 * rowBytes,
+                        scales + j0 * scaleBytes,
+                        scales + j1 * scaleBytes,
+                        shift,
+                        x.get(FLOAT, xAt + 4 * j0),
+                        x.get(FLOAT, xAt + 4 * j1),
+                        y,
+                        ys,
+                        bytes);
+            }
+            if (p < listed) {
+                long j0 = ColumnOrder.input(index, indexAt, p);
+                add1(w, ws + j0 * rowBytes, scales + j0 * scaleBytes, shift, x.get(FLOAT, xAt + 4 * j0), y, ys, bytes);
+            }
+        }
+    }
+
+    /** The rows of two inputs. */
+    private static void add2(
+            MemorySegment w,
+            long w0,
+            long w1,
+            long scale0,
+            long scale1,
+            int shift,
+            float x0,
+            float x1,
+            MemorySegment y,
+            long ys,
+            long bytes) {
+        FloatVector b0 = FloatVector.broadcast(F, x0);
+        FloatVector b1 = FloatVector.broadcast(F, x1);
+        IntVector lower = IntVector.broadcast(I, Int4.LOWER);
+        IntVector upper = IntVector.broadcast(I, Int4.UPPER);
+        IntVector lowerOnes = IntVector.broadcast(I, Int4.LOWER_ONES);
+        IntVector upperOnes = IntVector.broadcast(I, Int4.UPPER_ONES);
+        FloatVector lowerZero = FloatVector.broadcast(F, Int4.LOWER_ZERO);
+        FloatVector upperZero = FloatVector.broadcast(F, Int4.UPPER_ZERO);
+        for (long k = 0; k < bytes; k += COUNT) {
+            long to = ys + Int4.outputs(k);
+            long group = (k >> shift) << 2;
+            FloatVector s0 = FloatVector.fromMemorySegment(F, y, to, LE);
+            FloatVector s1 = FloatVector.fromMemorySegment(F, y, to + 64, LE);
+            IntVector v0 = (IntVector)
+                    ByteVector.fromMemorySegment(Int4.QUARTER, w, w0 + k, LE).convertShape(VectorOperators.B2I, I, 0);
+            FloatVector m0 = FloatVector.broadcast(F, w.get(FLOAT, scale0 + group));
+            s0 = v0.and(lower)
+                    .or(lowerOnes)
+                    .reinterpretAsFloats()
+                    .sub(lowerZero)
+                    .mul(m0)
+                    .fma(b0, s0);
+            s1 = v0.and(upper)
+                    .or(upperOnes)
+                    .reinterpretAsFloats()
+                    .sub(upperZero)
+                    .mul(m0)
+                    .fma(b0, s1);
+            IntVector v1 = (IntVector)
+                    ByteVector.fromMemorySegment(Int4.QUARTER, w, w1 + k, LE).convertShape(VectorOperators.B2I, I, 0);
+            FloatVector m1 = FloatVector.broadcast(F, w.get(FLOAT, scale1 + group));
+            s0 = v1.and(lower)
+                    .or(lowerOnes)
+                    .reinterpretAsFloats()
+                    .sub(lowerZero)
+                    .mul(m1)
+                    .fma(b1, s0);
+            s1 = v1.and(upper)
+                    .or(upperOnes)
+                    .reinterpretAsFloats()
+                    .sub(upperZero)
+                    .mul(m1)
+                    .fma(b1, s1);
+            s0.intoMemorySegment(y, to, LE);
+            s1.intoMemorySegment(y, to + 64, LE);
+        }
+    }
+
+    private static void add1(
+            MemorySegment w, long w0, long scale0, int shift, float x0, MemorySegment y, long ys, long bytes) {
+        FloatVector b0 = FloatVector.broadcast(F, x0);
+        IntVector lower = IntVector.broadcast(I, Int4.LOWER);
+        IntVector upper = IntVector.broadcast(I, Int4.UPPER);
+        IntVector lowerOnes = IntVector.broadcast(I, Int4.LOWER_ONES);
+        IntVector upperOnes = IntVector.broadcast(I, Int4.UPPER_ONES);
+        FloatVector lowerZero = FloatVector.broadcast(F, Int4.LOWER_ZERO);
+        FloatVector upperZero = FloatVector.broadcast(F, Int4.UPPER_ZERO);
+        for (long k = 0; k < bytes; k += COUNT) {
+            long to = ys + Int4.outputs(k);
+            FloatVector s0 = FloatVector.fromMemorySegment(F, y, to, LE);
+            FloatVector s1 = FloatVector.fromMemorySegment(F, y, to + 64, LE);
+            IntVector v0 = (IntVector)
+                    ByteVector.fromMemorySegment(Int4.QUARTER, w, w0 + k, LE).convertShape(VectorOperators.B2I, I, 0);
+            FloatVector m0 = FloatVector.broadcast(F, w.get(FLOAT, scale0 + ((k >> shift) << 2)));
+            s0 = v0.and(lower)
+                    .or(lowerOnes)
+                    .reinterpretAsFloats()
+                    .sub(lowerZero)
+                    .mul(m0)
+                    .fma(b0, s0);
+            s1 = v0.and(upper)
+                    .or(upperOnes)
+                    .reinterpretAsFloats()
+                    .sub(upperZero)
+                    .mul(m0)
+                    .fma(b0, s1);
+            s0.intoMemorySegment(y, to, LE);
+            s1.intoMemorySegment(y, to + 64, LE);
+        }
+    }
+
+    /** The last outputs, fewer than a cell: the same chains in scalar code. */
+    private static void tail(
+            MemorySegment w,
+            long wAt,
+            long rowBytes,
+            @Nullable MemorySegment index,
+            long indexAt,
+            int listed,
+            long scalesAt,
+            long scaleBytes,
+            int group,
+            MemorySegment x,
+            long xAt,
+            MemorySegment y,
+            long yAt,
+            int whole,
+            int hi) {
+        for (int p = 0; p < listed; p++) {
+            long j = ColumnOrder.input(index, indexAt, p);
+            long row = wAt + j * rowBytes + whole / 2;
+            float xj = x.get(FLOAT, xAt + 4 * j);
+            float scale = w.get(FLOAT, scalesAt + j * scaleBytes + 4L * (whole / group));
+            for (int o = whole; o < hi; o++) {
+                int place = o - whole;
+                int element = ((w.get(BYTE, row + place % 16) >> (4 * (place / 16))) & 0xf) - 8;
+                y.set(FLOAT, yAt + 4L * o, Math.fma(element * scale, xj, y.get(FLOAT, yAt + 4L * o)));
+            }
+        }
+    }
+}
