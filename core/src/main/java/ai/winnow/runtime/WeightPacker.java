@@ -42,6 +42,7 @@ final class WeightPacker {
                 }
             }
             case Layout.ScaledRows scaled -> quantise(name, source, target, scaled.order());
+            case Layout.Sparse sparse -> sparse.compress(name, source, target);
         }
     }
 

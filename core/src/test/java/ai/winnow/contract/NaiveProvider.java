@@ -18,6 +18,7 @@ import ai.winnow.tensor.Operands;
 import ai.winnow.tensor.Tensor;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
@@ -52,7 +53,8 @@ final class NaiveProvider implements KernelProvider {
                         new Layout.ScaledRows(Layout.Order.ROW_MAJOR), new Layout.ScaledRows(Layout.Order.COLUMN_MAJOR))
                 : List.of(Layout.COLUMN_MAJOR, Layout.ROW_MAJOR);
         return switch (request.op()) {
-            case Linear op -> new Support.Supported(Map.of(1, layouts), fixed -> new NaiveLinear(op, op.bias()));
+            case Linear op ->
+                new Support.Supported(Map.of(1, all(layouts, request)), fixed -> new NaiveLinear(op, op.bias()));
             case SparseLinear op -> new Support.Supported(Map.of(1, layouts), fixed -> new NaiveLinear(op, op.bias()));
             case MaskedLinear op -> new Support.Supported(Map.of(1, layouts), fixed -> new NaiveLinear(op, op.bias()));
             case Fused.Composite op ->
@@ -61,6 +63,12 @@ final class NaiveProvider implements KernelProvider {
                         : Support.of(new Decomposed(op));
             default -> new ReferenceProvider().kernelFor(request);
         };
+    }
+
+    private static List<Layout> all(List<Layout> dense, KernelRequest request) {
+        List<Layout> all = new ArrayList<>(dense);
+        all.addAll(request.structure(1).layouts(request.input(1)));
+        return all;
     }
 
     /** A tensor of the rows that there are now, with the numbers that its bytes mean. */
@@ -94,6 +102,7 @@ final class NaiveProvider implements KernelProvider {
                 MemorySegment scales = segment.asSlice(Layout.ScaledRows.scalesOffset(tensor.spec()));
                 yield DType.I8.getFloat(segment, place) * DType.F32.getFloat(scales, row);
             }
+            case Layout.Sparse _ -> throw new IllegalArgumentException("decompressed before: " + tensor.layout());
         };
     }
 
@@ -131,7 +140,14 @@ final class NaiveProvider implements KernelProvider {
 
         @Override
         public void run(Operands operands, Workspace workspace) {
-            Tensor weight = operands.input(1);
+            try (Arena arena = Arena.ofConfined()) {
+                run(operands, operands.input(1).layout() instanceof Layout.Sparse sparse
+                        ? sparse.decompress(operands.input(1), arena)
+                        : operands.input(1));
+            }
+        }
+
+        private void run(Operands operands, Tensor weight) {
             int rows = operands.inRows(0);
             int in = Math.toIntExact(weight.shape().max(1));
             int out = Math.toIntExact(weight.shape().max(0));
