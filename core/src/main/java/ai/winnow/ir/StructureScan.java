@@ -63,7 +63,7 @@ final class StructureScan {
                 .reduce(new Counted(0, 0, true), Counted::plus);
         double total = spec.shape().maxElements();
         if (all.nonZeros() > (1 - FEW_ZEROS) * total) {
-            return WeightStructure.DENSE;
+            return WeightStructure.dense();
         }
         if (PANEL * all.blocks() <= FULL_BLOCKS * all.nonZeros()) {
             return new Blocks16x1(all.blocks());

@@ -27,16 +27,16 @@ public record WeightRef(
     }
 
     public static WeightRef model(String name, TensorSpec spec) {
-        return new WeightRef(Source.MODEL, name, spec, null, WeightStructure.DENSE);
+        return new WeightRef(Source.MODEL, name, spec, null, WeightStructure.dense());
     }
 
     /** @param name unique over all artefacts of a policy: begin it with the method's name and a slash */
     public static WeightRef artefact(String name, TensorSpec spec) {
-        return new WeightRef(Source.ARTEFACT, name, spec, null, WeightStructure.DENSE);
+        return new WeightRef(Source.ARTEFACT, name, spec, null, WeightStructure.dense());
     }
 
     public static WeightRef derived(String name, TensorSpec spec, Derivation derivation) {
-        return new WeightRef(Source.DERIVED, name, spec, derivation, WeightStructure.DENSE);
+        return new WeightRef(Source.DERIVED, name, spec, derivation, WeightStructure.dense());
     }
 
     /** The same weight, of which it is known where it is zero: a matrix {@code [out, in]}. */

@@ -14,7 +14,9 @@ import java.util.List;
 public sealed interface WeightStructure {
 
     /** Nothing is known, or little is zero. */
-    WeightStructure DENSE = new Dense();
+    static WeightStructure dense() {
+        return new Dense();
+    }
 
     /** The most elements of a matrix of {@code spec} that are not zero. */
     long nonZeros(TensorSpec spec);
@@ -51,7 +53,7 @@ public sealed interface WeightStructure {
         StructureScan.require(this, name, weight);
     }
 
-    /** See {@link #DENSE}. */
+    /** See {@link #dense}. */
     record Dense() implements WeightStructure {
         @Override
         public long nonZeros(TensorSpec spec) {

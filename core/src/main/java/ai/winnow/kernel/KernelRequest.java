@@ -38,7 +38,7 @@ public record KernelRequest(
     /** A request in which nothing is known of the weights' zeros. */
     public KernelRequest(
             Op op, Site site, Phase phase, List<TensorSpec> inputs, List<Boolean> weights, List<TensorSpec> outputs) {
-        this(op, site, phase, inputs, weights, outputs, Collections.nCopies(inputs.size(), WeightStructure.DENSE));
+        this(op, site, phase, inputs, weights, outputs, Collections.nCopies(inputs.size(), WeightStructure.dense()));
     }
 
     public static KernelRequest of(Node node, Phase phase) {
@@ -55,7 +55,7 @@ public record KernelRequest(
     }
 
     private static WeightStructure structure(Value value) {
-        return value.origin() instanceof Value.Origin.Weight(WeightRef ref) ? ref.structure() : WeightStructure.DENSE;
+        return value.origin() instanceof Value.Origin.Weight(WeightRef ref) ? ref.structure() : WeightStructure.dense();
     }
 
     public TensorSpec input(int index) {

@@ -52,7 +52,7 @@ public record BitmaskPanel16(long nonZeros) implements Layout.Sparse {
 
     /** Bytes from one panel's masks to the next one's. */
     public static long maskPitch(TensorSpec spec) {
-        return 2L * ((SparseSource.columns(spec) + 3) / 4 * 4);
+        return (SparseSource.columns(spec) + 3L) / 4 * 8;
     }
 
     /** Where the values begin. */

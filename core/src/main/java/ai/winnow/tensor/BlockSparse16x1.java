@@ -81,8 +81,8 @@ public record BlockSparse16x1(long blocks) implements Layout.Sparse {
                 counts[panel] += firstRow(elements, panel, column) >= 0 ? 1 : 0;
             }
         });
-        long[] starts =
-                elements.starts(counts, blocks, "blocks of 16x1", (panel, index) -> locate(elements, panel, index, columns));
+        long[] starts = elements.starts(
+                counts, blocks, "blocks of 16x1", (panel, index) -> locate(elements, panel, index, columns));
         for (int panel = 0; panel <= panels; panel++) {
             target.segment().set(ValueLayout.JAVA_LONG_UNALIGNED, startAt(panel), starts[panel]);
         }
@@ -97,8 +97,7 @@ public record BlockSparse16x1(long blocks) implements Layout.Sparse {
             if (firstRow(elements, panel, column) < 0) {
                 continue;
             }
-            target.segment()
-                    .set(ValueLayout.JAVA_SHORT_UNALIGNED, columnsAt(spec) + 2 * next, (short) column);
+            target.segment().set(ValueLayout.JAVA_SHORT_UNALIGNED, columnsAt(spec) + 2 * next, (short) column);
             for (int j = 0; j < ROWS; j++) {
                 float value = elements.at(ROWS * panel + j, column);
                 spec.dtype().setFloat(values, ROWS * next + j, value == 0 ? 0 : value); // no -0
@@ -138,8 +137,11 @@ public record BlockSparse16x1(long blocks) implements Layout.Sparse {
         for (int panel = 0; panel < panels(spec); panel++) {
             long end = packed.segment().get(ValueLayout.JAVA_LONG_UNALIGNED, startAt(panel + 1));
             int rows = Math.min(ROWS, SparseSource.rows(spec) - ROWS * panel);
-            for (long block = packed.segment().get(ValueLayout.JAVA_LONG_UNALIGNED, startAt(panel)); block < end; block++) {
-                int column = packed.segment().get(ValueLayout.JAVA_SHORT_UNALIGNED, columnsAt(spec) + 2 * block) & 0xffff;
+            for (long block = packed.segment().get(ValueLayout.JAVA_LONG_UNALIGNED, startAt(panel));
+                    block < end;
+                    block++) {
+                int column =
+                        packed.segment().get(ValueLayout.JAVA_SHORT_UNALIGNED, columnsAt(spec) + 2 * block) & 0xffff;
                 for (int j = 0; j < rows; j++) {
                     long to = ((long) ROWS * panel + j) * columns + column;
                     spec.dtype().setFloat(result.segment(), to, spec.dtype().getFloat(values, ROWS * block + j));

@@ -113,7 +113,10 @@ public record CompressedRows(long nonZeros) implements Layout.Sparse {
             for (long at = memory.get(ValueLayout.JAVA_LONG_UNALIGNED, startAt(row)); at < end; at++) {
                 int column = memory.get(ValueLayout.JAVA_SHORT_UNALIGNED, columnsAt(spec) + 2 * at) & 0xffff;
                 spec.dtype()
-                        .setFloat(result.segment(), (long) row * columns + column, spec.dtype().getFloat(values, at));
+                        .setFloat(
+                                result.segment(),
+                                (long) row * columns + column,
+                                spec.dtype().getFloat(values, at));
             }
         }
         return result;

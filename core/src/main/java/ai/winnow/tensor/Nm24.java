@@ -46,7 +46,8 @@ public record Nm24(Tensor values, Tensor codes) {
         int rows = SparseSource.rows(dense.spec());
         int columns = SparseSource.columns(dense.spec());
         if (columns % CODED != 0) {
-            throw new ShapeException("weight '" + name + "': 2:4 takes inputs in multiples of 16, this is " + dense.spec());
+            throw new ShapeException(
+                    "weight '" + name + "': 2:4 takes inputs in multiples of 16, this is " + dense.spec());
         }
         SparseSource elements = new SparseSource(name, dense, dense.dtype());
         Tensor values = Tensor.allocate(arena, dense.dtype(), rows, columns / 2);
@@ -56,9 +57,9 @@ public record Nm24(Tensor values, Tensor codes) {
                 int code = code(elements, row, GROUP * group);
                 long word = 2L * ((long) row * (columns / CODED) + group / 4);
                 int before = codes.segment().get(ValueLayout.JAVA_SHORT_UNALIGNED, word);
-                codes.segment().set(ValueLayout.JAVA_SHORT_UNALIGNED, word, (short) (before | code << 4 * (group % 4)));
+                codes.segment().set(ValueLayout.JAVA_SHORT_UNALIGNED, word, (short) (before | (code << (4 * (group % 4)))));
                 for (int i = 0; i < 2; i++) {
-                    float value = elements.at(row, GROUP * group + (code >> 2 * i & 3));
+                    float value = elements.at(row, GROUP * group + ((code >> (2 * i)) & 3));
                     values.dtype().setFloat(values.segment(), (long) row * columns / 2 + 2L * group + i, value);
                 }
             }
@@ -85,7 +86,7 @@ public record Nm24(Tensor values, Tensor codes) {
             second = first == 0 || first == 1 ? 2 : 3;
             first = Math.min(first < 0 ? 2 : first, 2);
         }
-        return first | second << 2;
+        return first | (second << 2);
     }
 
     /**
@@ -107,14 +108,15 @@ public record Nm24(Tensor values, Tensor codes) {
         long rows = values.shape().max(0);
         long columns = 2 * values.shape().max(1);
         if (!dense.shape().equals(Shape.of(rows, columns))) {
-            throw new ShapeException("weight '" + name + "': 2:4 values " + values.spec() + " do not make " + dense.spec());
+            throw new ShapeException(
+                    "weight '" + name + "': 2:4 values " + values.spec() + " do not make " + dense.spec());
         }
         for (long row = 0; row < rows; row++) {
             for (long group = 0; group < columns / GROUP; group++) {
                 long word = 2 * (row * (columns / CODED) + group / 4);
-                int code = codes.segment().get(ValueLayout.JAVA_SHORT_UNALIGNED, word) >> 4 * (group % 4);
+                int code = codes.segment().get(ValueLayout.JAVA_SHORT_UNALIGNED, word) >> (4 * (group % 4));
                 int first = code & 3;
-                int second = code >> 2 & 3;
+                int second = (code >> 2) & 3;
                 if (first >= second) {
                     throw new ArtefactException("weight '" + name + "' is damaged: the 2:4 code at row " + row
                             + ", columns " + GROUP * group + " to " + (GROUP * group + 3) + " names places " + first

@@ -59,9 +59,10 @@ record SparseSource(String name, Tensor tensor, DType type) {
         }
         float value = rounded(tensor.getFloat((long) row * columns(tensor.spec()) + column));
         if (!Float.isFinite(value)) {
-            throw new ArtefactException("weight '" + name + "' holds NaN or infinity at row " + row + ", column " + column
-                    + " (" + tensor.dtype() + " in the checkpoint, read as " + type
-                    + "); the checkpoint is damaged, or a type is too narrow for it: try another weightType");
+            throw new ArtefactException(
+                    "weight '" + name + "' holds NaN or infinity at row " + row + ", column " + column
+                            + " (" + tensor.dtype() + " in the checkpoint, read as " + type
+                            + "); the checkpoint is damaged, or a type is too narrow for it: try another weightType");
         }
         return value;
     }

@@ -97,7 +97,8 @@ public final class LinearCases {
 
     /** {@code density} of a weight's blocks of 16 outputs of an input is not zero. */
     public static WeightStructure blocks(int in, int out, double density) {
-        return new WeightStructure.Blocks16x1(Math.round(density * in * ((out + 15) / 16)));
+        int panels = (out + 15) / 16;
+        return new WeightStructure.Blocks16x1(Math.round(density * in * panels));
     }
 
     /** Every size with zeros of every kind; all zeros and none in the small ones. */
@@ -106,8 +107,8 @@ public final class LinearCases {
         for (int[] size : SIZES) {
             int in = size[1];
             int out = size[2];
-            Set<WeightStructure> structures = new LinkedHashSet<>(List.of(
-                    unstructured(in, out, 0.5), new WeightStructure.NOfM(2, 4), blocks(in, out, 0.4)));
+            Set<WeightStructure> structures = new LinkedHashSet<>(
+                    List.of(unstructured(in, out, 0.5), new WeightStructure.NOfM(2, 4), blocks(in, out, 0.4)));
             if (in * out < 1500) {
                 structures.add(unstructured(in, out, 0.05));
                 structures.add(unstructured(in, out, 0));

@@ -141,9 +141,11 @@ final class NaiveProvider implements KernelProvider {
         @Override
         public void run(Operands operands, Workspace workspace) {
             try (Arena arena = Arena.ofConfined()) {
-                run(operands, operands.input(1).layout() instanceof Layout.Sparse sparse
-                        ? sparse.decompress(operands.input(1), arena)
-                        : operands.input(1));
+                run(
+                        operands,
+                        operands.input(1).layout() instanceof Layout.Sparse sparse
+                                ? sparse.decompress(operands.input(1), arena)
+                                : operands.input(1));
             }
         }
 

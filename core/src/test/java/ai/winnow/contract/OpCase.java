@@ -46,7 +46,7 @@ public record OpCase(
     /** One operand: what it is, what is in it, and what is known of its zeros. */
     public record Given(TensorSpec spec, Kind kind, Fill fill, WeightStructure structure) {
         public Given(TensorSpec spec, Kind kind, Fill fill) {
-            this(spec, kind, fill, WeightStructure.DENSE);
+            this(spec, kind, fill, WeightStructure.dense());
         }
     }
 

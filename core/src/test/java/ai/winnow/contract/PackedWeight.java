@@ -29,7 +29,8 @@ public record PackedWeight(Tensor packed, Tensor meaning) {
         if (layout instanceof Layout.Sparse sparse) {
             Tensor packed = Tensor.allocate(arena, spec, layout);
             sparse.compress("weight", values, packed);
-            return new PackedWeight(packed, of(values, type, Layout.ROW_MAJOR, arena).meaning());
+            return new PackedWeight(
+                    packed, of(values, type, Layout.ROW_MAJOR, arena).meaning());
         }
         Tensor packed = Tensor.allocate(arena, spec, layout);
         Tensor meaning = Tensor.allocate(arena, values.spec(), Layout.ROW_MAJOR);

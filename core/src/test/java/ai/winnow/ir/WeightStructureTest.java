@@ -37,7 +37,8 @@ class WeightStructureTest {
     @Test
     void aScanFindsTheStrictestStructure() {
         try (Arena arena = Arena.ofShared()) {
-            assertThat(WeightStructure.of(matrix(arena, 40, 12, (_, _) -> true))).isEqualTo(WeightStructure.DENSE);
+            assertThat(WeightStructure.of(matrix(arena, 40, 12, (_, _) -> true)))
+                    .isEqualTo(WeightStructure.dense());
             assertThat(WeightStructure.of(matrix(arena, 40, 12, (_, column) -> column % 4 < 2)))
                     .isEqualTo(new Blocks16x1(3 * 6));
             assertThat(WeightStructure.of(matrix(arena, 40, 12, (row, column) -> (row + column) % 4 < 2)))
@@ -51,7 +52,8 @@ class WeightStructureTest {
     void whatAScanFindsIsTrue() {
         try (Arena arena = Arena.ofShared()) {
             Tensor weight = matrix(arena, 37, 19, (row, column) -> (row * 7 + column * 3) % 5 < 2);
-            assertThatCode(() -> WeightStructure.of(weight).require("w", weight)).doesNotThrowAnyException();
+            assertThatCode(() -> WeightStructure.of(weight).require("w", weight))
+                    .doesNotThrowAnyException();
         }
     }
 
@@ -75,7 +77,8 @@ class WeightStructureTest {
                     .hasMessageContaining("1 weights of every 4 inputs")
                     .hasMessageContaining("row ");
             assertThatCode(() -> new NOfM(2, 4).require("model.w", weight)).doesNotThrowAnyException();
-            assertThatCode(() -> new Unstructured(160).require("model.w", weight)).doesNotThrowAnyException();
+            assertThatCode(() -> new Unstructured(160).require("model.w", weight))
+                    .doesNotThrowAnyException();
         }
     }
 
@@ -93,10 +96,9 @@ class WeightStructureTest {
     @Test
     void layoutsHaveRoomForWhatIsDeclared() {
         TensorSpec spec = TensorSpec.of(DType.BF16, 32, 8);
-        assertThat(new NOfM(2, 4).layouts(spec))
-                .containsExactly(new BitmaskPanel16(128), new CompressedRows(128));
+        assertThat(new NOfM(2, 4).layouts(spec)).containsExactly(new BitmaskPanel16(128), new CompressedRows(128));
         assertThat(new Blocks16x1(5).layouts(spec))
                 .containsExactly(new BlockSparse16x1(5), new BitmaskPanel16(80), new CompressedRows(80));
-        assertThat(WeightStructure.DENSE.layouts(spec)).isEmpty();
+        assertThat(WeightStructure.dense().layouts(spec)).isEmpty();
     }
 }

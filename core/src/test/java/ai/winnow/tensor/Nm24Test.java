@@ -42,17 +42,19 @@ class Nm24Test {
 
     @Property(tries = 100)
     void whatWasCompressedComesBack(
-            @ForAll @IntRange(min = 1, max = 9) int rows, @ForAll @IntRange(min = 1, max = 4) int words, @ForAll long seed) {
+            @ForAll @IntRange(min = 1, max = 9) int rows,
+            @ForAll @IntRange(min = 1, max = 4) int words,
+            @ForAll long seed) {
         try (Arena arena = Arena.ofConfined()) {
             SplittableRandom random = new SplittableRandom(seed);
-            Tensor dense = Tensor.allocate(arena, DType.F32, rows, 16 * words);
+            Tensor dense = Tensor.allocate(arena, DType.F32, rows, 16L * words);
             for (int group = 0; group < rows * words * 4; group++) {
                 for (int i = 0; i < 2; i++) { // at most two, and sometimes the same twice, or 0
                     DType.F32.setFloat(dense.segment(), 4L * group + random.nextInt(4), random.nextInt(3));
                 }
             }
             Nm24 packed = Nm24.compress("w", dense, arena);
-            assertThat(packed.values().shape()).isEqualTo(Shape.of(rows, 8 * words));
+            assertThat(packed.values().shape()).isEqualTo(Shape.of(rows, 8L * words));
             assertThat(packed.decompress("w", arena).toFloats()).containsExactly(dense.toFloats());
         }
     }

@@ -21,7 +21,8 @@ class SparseLayoutsTest {
     private static final List<DType> TYPES = List.of(DType.F32, DType.BF16, DType.F16);
 
     /** A share of {@code density} is not zero; zeros are of either sign, other numbers exact in every type. */
-    private static Tensor random(Arena arena, DType type, int rows, int columns, double density, SplittableRandom random) {
+    private static Tensor random(
+            Arena arena, DType type, int rows, int columns, double density, SplittableRandom random) {
         Tensor tensor = Tensor.allocate(arena, type, rows, columns);
         for (int i = 0; i < rows * columns; i++) {
             float value = (1 + random.nextInt(8) / 8f) * (random.nextBoolean() ? 1 : -1);
@@ -44,7 +45,9 @@ class SparseLayoutsTest {
         for (long panel = 0; panel < (dense.shape().max(0) + 15) / 16; panel++) {
             for (long column = 0; column < columns; column++) {
                 boolean any = false;
-                for (long row = 16 * panel; row < Math.min(16 * panel + 16, dense.shape().max(0)); row++) {
+                for (long row = 16 * panel;
+                        row < Math.min(16 * panel + 16, dense.shape().max(0));
+                        row++) {
                     any |= dense.getFloat(row * columns + column) != 0;
                 }
                 count += any ? 1 : 0;
@@ -124,8 +127,8 @@ class SparseLayoutsTest {
     void roomForMoreThanThereIsChangesNothing() {
         try (Arena arena = Arena.ofShared()) {
             Tensor dense = random(arena, DType.F32, 33, 17, 0.3, new SplittableRandom(1));
-            for (Layout.Sparse layout : List.of(
-                    new BitmaskPanel16(500), new BlockSparse16x1(51), new CompressedRows(500))) {
+            for (Layout.Sparse layout :
+                    List.of(new BitmaskPanel16(500), new BlockSparse16x1(51), new CompressedRows(500))) {
                 Tensor back = layout.decompress(compressed(layout, dense, DType.F32, arena), arena);
                 assertThat(back.toFloats()).containsExactly(nullSigns(dense));
             }
@@ -148,8 +151,7 @@ class SparseLayoutsTest {
             values[5 * 3 + 4] = 2;
             values[5 * 17 + 3] = 3;
             Tensor dense = Tensor.copyOf(arena, values, 20, 5);
-            for (Layout.Sparse layout :
-                    List.of(new BitmaskPanel16(2), new BlockSparse16x1(2), new CompressedRows(2))) {
+            for (Layout.Sparse layout : List.of(new BitmaskPanel16(2), new BlockSparse16x1(2), new CompressedRows(2))) {
                 Tensor packed = Tensor.allocate(arena, dense.spec(), layout);
                 assertThatThrownBy(() -> layout.compress("model.w", dense, packed))
                         .as("%s", layout)
@@ -183,7 +185,8 @@ class SparseLayoutsTest {
         TensorSpec wide = TensorSpec.of(DType.F32, 1, 65537);
         assertThatThrownBy(() -> new CompressedRows(1).bytes(wide)).isInstanceOf(ShapeException.class);
         assertThatThrownBy(() -> new BlockSparse16x1(1).bytes(wide)).isInstanceOf(ShapeException.class);
-        assertThat(new CompressedRows(1).bytes(TensorSpec.of(DType.F32, 1, 65536))).isPositive();
+        assertThat(new CompressedRows(1).bytes(TensorSpec.of(DType.F32, 1, 65536)))
+                .isPositive();
     }
 
     @Test
@@ -191,8 +194,7 @@ class SparseLayoutsTest {
         try (Arena arena = Arena.ofShared()) {
             Tensor dense = Tensor.allocate(arena, DType.F32, 1, 65536);
             DType.F32.setFloat(dense.segment(), 65535, 7);
-            for (Layout.Sparse layout :
-                    List.of(new BitmaskPanel16(1), new BlockSparse16x1(1), new CompressedRows(1))) {
+            for (Layout.Sparse layout : List.of(new BitmaskPanel16(1), new BlockSparse16x1(1), new CompressedRows(1))) {
                 Tensor back = layout.decompress(compressed(layout, dense, DType.F32, arena), arena);
                 assertThat(back.getFloat(65535)).isEqualTo(7);
             }

@@ -30,12 +30,15 @@ import org.jspecify.annotations.Nullable;
 public final class Gemm {
 
     /** Outputs of a block. */
-    private static final int BLOCK = 256;
+    static final int BLOCK = 256;
 
     private static final long ROWS_AT = 4L * DEPTH * BLOCK;
     private static final long EDGE_AT = ROWS_AT + GemmTile.ROWS * A_PITCH;
     private static final long SINK_AT = EDGE_AT + GemmTile.ROWS * 2 * VECTOR;
-    private static final long TURNED_AT = SINK_AT + 64;
+
+    /** Where scratch begins that only weights stored [N][K] use here: 256 KB. */
+    static final long TURNED_AT = SINK_AT + 64;
+
     private static final long TURN_AT = TURNED_AT + 4L * DEPTH * BLOCK;
 
     /** Scratch memory of a call, whatever the shape: a multiple of 64. */
@@ -122,7 +125,7 @@ public final class Gemm {
     }
 
     /** Multiplies a packed block with all rows of A: C[m, width] += A[m, depth] * panels. */
-    private static void block(
+    static void block(
             MemorySegment a,
             long aAt,
             int m,
@@ -215,7 +218,7 @@ public final class Gemm {
     }
 
     /** Outputs lo..hi of all rows start as the bias, or as zero. */
-    private static void start(
+    static void start(
             @Nullable MemorySegment bias, long biasAt, MemorySegment c, long cAt, int m, int n, int lo, int hi) {
         for (int r = 0; r < m; r++) {
             long to = cAt + 4L * ((long) r * n + lo);

@@ -57,7 +57,12 @@ final class Offers {
         }
         return new Support.Supported(
                 Map.of(WEIGHT, layouts(request)),
-                layouts -> new LinearKernel(weight(request, layouts), op.bias(), maxRows(request)));
+                layouts -> layouts.get(WEIGHT) instanceof Layout.Sparse sparse
+                        ? new SparseWeightKernel(
+                                StoredSparse.of(request.input(WEIGHT), sparse), op.bias(), maxRows(request))
+                        : new LinearKernel(weight(request, layouts), op.bias(), maxRows(request)),
+                SparseChoice.of(request.input(WEIGHT), request.structure(WEIGHT))
+                        .note());
     }
 
     private static Support sparseLinear(KernelRequest request, SparseLinear op) {
@@ -163,9 +168,11 @@ final class Offers {
     }
 
     private static List<Layout> layouts(KernelRequest request) {
-        return request.weights().get(WEIGHT)
-                ? List.of(layout(request, Order.COLUMN_MAJOR), layout(request, Order.ROW_MAJOR))
-                : List.of(Layout.ROW_MAJOR);
+        if (!request.weights().get(WEIGHT)) {
+            return List.of(Layout.ROW_MAJOR);
+        }
+        List<Layout> dense = List.of(layout(request, Order.COLUMN_MAJOR), layout(request, Order.ROW_MAJOR));
+        return SparseChoice.of(request.input(WEIGHT), request.structure(WEIGHT)).order(dense);
     }
 
     private static Layout layout(KernelRequest request, Order order) {
