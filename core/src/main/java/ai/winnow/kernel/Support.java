@@ -13,10 +13,15 @@ public sealed interface Support {
      * @param layouts for an input that is a weight, by its index, the layouts the kernel reads, best first; an input that is
      *     absent is read row-major
      * @param factory makes the kernel once the planner has fixed the layouts
+     * @param note why the layouts are in that order, for {@code explain()}; empty where it goes without saying
      */
-    record Supported(Map<Integer, List<Layout>> layouts, Factory factory) implements Support {
+    record Supported(Map<Integer, List<Layout>> layouts, Factory factory, String note) implements Support {
         public Supported {
             layouts = Map.copyOf(layouts);
+        }
+
+        public Supported(Map<Integer, List<Layout>> layouts, Factory factory) {
+            this(layouts, factory, "");
         }
 
         /** The layouts read for input {@code index}, best first. */

@@ -92,6 +92,11 @@ final class Explanation {
             boolean same = steps.stream().allMatch(step -> step.node().op().equals(first.op()));
             String op = same ? first.op().name() : key.get(1) + " (parameters differ by layer)";
             line("  %-18s x%-3d %-10s %-34s %s", key.get(0), steps.size(), key.get(3), key.get(2), op);
+            String note = steps.getFirst().note();
+            if (!note.isEmpty()) {
+                boolean one = steps.stream().allMatch(step -> step.note().equals(note));
+                line("  %-18s weight     %s%s", "", note, one ? "" : " (first of several)");
+            }
         });
     }
 

@@ -62,8 +62,9 @@ public record Plan(Map<Phase, PhasePlan> phases, long activationBytes, long scra
      * A node and the kernel that runs it.
      *
      * @param layouts the layout in which each input is read
+     * @param note what the backend has to say about its choice of layouts, or empty
      */
-    public record Step(Node node, Kernel kernel, String backend, List<Layout> layouts) {
+    public record Step(Node node, Kernel kernel, String backend, List<Layout> layouts, String note) {
         public Step {
             layouts = List.copyOf(layouts);
         }

@@ -169,6 +169,7 @@ final class Planner {
                             : Layout.ROW_MAJOR);
         }
         Kernel kernel = offer.support().factory().create(read);
-        return new Plan.Step(node, kernel, offer.backend(), read);
+        return new Plan.Step(
+                node, kernel, offer.backend(), read, offer.support().note());
     }
 }

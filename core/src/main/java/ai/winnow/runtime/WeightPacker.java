@@ -43,6 +43,7 @@ final class WeightPacker {
             }
             case Layout.ScaledRows scaled -> quantise(name, source, target, scaled.order());
             case Layout.ScaledGroups groups -> GroupQuantiser.pack(name, source, target, groups);
+            case Layout.Sparse sparse -> sparse.compress(name, source, target);
         }
     }
 

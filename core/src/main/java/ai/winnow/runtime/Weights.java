@@ -82,7 +82,8 @@ public final class Weights implements AutoCloseable {
     /**
      * A weight in the layout and the type of its reference, packed at the first call.
      *
-     * @throws ArtefactException if there is no such weight or it holds numbers that are not finite
+     * @throws ArtefactException if there is no such weight, it holds numbers that are not finite, or is not zero where its
+     *     structure says so
      */
     public synchronized Tensor get(WeightRef ref, Layout layout) {
         if (base != null && sharing && !needsArtefact(ref)) {
@@ -95,7 +96,9 @@ public final class Weights implements AutoCloseable {
         }
         Tensor target = Tensor.allocate(arena, ref.spec(), layout);
         try (Arena temporary = Arena.ofShared()) {
-            WeightPacker.pack(ref.name(), load(ref, temporary), target);
+            Tensor loaded = load(ref, temporary);
+            ref.structure().require(ref.name(), loaded);
+            WeightPacker.pack(ref.name(), loaded, target);
         }
         bytes += layout.bytes(ref.spec());
         packed.put(key, target);

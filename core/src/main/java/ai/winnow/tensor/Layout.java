@@ -1,6 +1,7 @@
 package ai.winnow.tensor;
 
 import ai.winnow.ShapeException;
+import java.lang.foreign.Arena;
 import java.util.List;
 
 /**
@@ -18,7 +19,7 @@ public sealed interface Layout {
     /** Bytes that {@code spec} takes in this layout. */
     long bytes(TensorSpec spec);
 
-    /** Which axis of a matrix is contiguous. */
+    /** Which axis of a matrix is contiguous; in a layout of panels, within a panel. */
     Order order();
 
     /** The order of the two axes of a matrix. */
@@ -143,5 +144,26 @@ public sealed interface Layout {
         public String toString() {
             return (order == Order.ROW_MAJOR ? "row-major" : "column-major") + ", scaled groups of " + group;
         }
+    }
+
+    /**
+     * A matrix {@code [out, in]} of which little more than what is not zero is stored. What counts is the element in the type it is
+     * kept in, compared with 0: -0 is zero, and comes back as +0. The memory's size follows from how much the weight's {@code
+     * WeightStructure} says there is at most; there may be less.
+     */
+    sealed interface Sparse extends Layout permits BitmaskPanel16, BlockSparse16x1, CompressedRows {
+
+        /**
+         * Packs a matrix.
+         *
+         * @param name the weight, for errors
+         * @param source row-major, of any readable type
+         * @param target zeroed memory in this layout; its type is F32, BF16 or F16
+         * @throws ai.winnow.ArtefactException if more is not zero than this layout has room for, or something is not finite
+         */
+        void compress(String name, Tensor source, Tensor target);
+
+        /** The row-major matrix, in the type of {@code packed}. */
+        Tensor decompress(Tensor packed, Arena arena);
     }
 }

@@ -8,12 +8,15 @@ import ai.winnow.ir.MaskedLinear;
 import ai.winnow.ir.Op;
 import ai.winnow.ir.Phase;
 import ai.winnow.ir.SparseLinear;
+import ai.winnow.ir.WeightStructure;
 import ai.winnow.tensor.DType;
 import ai.winnow.tensor.Dim;
 import ai.winnow.tensor.TensorSpec;
 import java.util.ArrayList;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.stream.Stream;
 
 /** Linear layers and their sparse kin. */
@@ -73,6 +76,54 @@ public final class LinearCases {
 
     public static OpCase linear(Phase phase, int rows, int in, int out, DType type, boolean bias) {
         return of(new Linear(bias), phase, rows, in, out, type, Fill.normal(1), List.of(), bias);
+    }
+
+    /** A dense op over a weight that is zero where {@code structure} says, F32 or BF16. */
+    public static OpCase sparseWeight(
+            Phase phase, int rows, int in, int out, DType type, WeightStructure structure, boolean bias) {
+        OpCase dense = linear(phase, rows, in, out, type, bias);
+        List<Given> operands = new ArrayList<>(dense.operands());
+        TensorSpec spec = operands.get(1).spec();
+        Fill fill = Fill.structured(structure, 1 / Math.sqrt(in));
+        operands.set(1, new Given(spec, Kind.WEIGHT, fill, structure));
+        String name = dense.name() + " " + structure;
+        return new OpCase(name, dense.op(), phase, operands, dense.extents(), dense.tolerance());
+    }
+
+    /** {@code density} of a weight is not zero, anywhere. */
+    public static WeightStructure unstructured(int in, int out, double density) {
+        return new WeightStructure.Unstructured(Math.round(density * in * out));
+    }
+
+    /** {@code density} of a weight's blocks of 16 outputs of an input is not zero. */
+    public static WeightStructure blocks(int in, int out, double density) {
+        int panels = (out + 15) / 16;
+        return new WeightStructure.Blocks16x1(Math.round(density * in * panels));
+    }
+
+    /** Every size with zeros of every kind; all zeros and none in the small ones. */
+    public static List<OpCase> sparseWeights() {
+        List<OpCase> cases = new ArrayList<>();
+        for (int[] size : SIZES) {
+            int in = size[1];
+            int out = size[2];
+            Set<WeightStructure> structures = new LinkedHashSet<>(
+                    List.of(unstructured(in, out, 0.5), new WeightStructure.NOfM(2, 4), blocks(in, out, 0.4)));
+            if (in * out < 1500) {
+                structures.add(unstructured(in, out, 0.05));
+                structures.add(unstructured(in, out, 0));
+                structures.add(unstructured(in, out, 1));
+                structures.add(blocks(in, out, 1));
+            }
+            for (WeightStructure structure : structures) {
+                for (DType type : List.of(DType.F32, DType.BF16)) {
+                    for (Phase phase : phases(size[0])) {
+                        cases.add(sparseWeight(phase, size[0], in, out, type, structure, in % 2 == 1));
+                    }
+                }
+            }
+        }
+        return cases;
     }
 
     /** @param x how the inputs are filled */

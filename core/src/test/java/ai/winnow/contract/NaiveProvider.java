@@ -18,6 +18,7 @@ import ai.winnow.tensor.Operands;
 import ai.winnow.tensor.Tensor;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
@@ -62,7 +63,8 @@ final class NaiveProvider implements KernelProvider {
                     default -> List.of(Layout.COLUMN_MAJOR, Layout.ROW_MAJOR);
                 };
         return switch (request.op()) {
-            case Linear op -> new Support.Supported(Map.of(1, layouts), fixed -> new NaiveLinear(op, op.bias()));
+            case Linear op ->
+                new Support.Supported(Map.of(1, all(layouts, request)), fixed -> new NaiveLinear(op, op.bias()));
             case SparseLinear op -> new Support.Supported(Map.of(1, layouts), fixed -> new NaiveLinear(op, op.bias()));
             case MaskedLinear op -> new Support.Supported(Map.of(1, layouts), fixed -> new NaiveLinear(op, op.bias()));
             case Fused.Composite op ->
@@ -71,6 +73,12 @@ final class NaiveProvider implements KernelProvider {
                         : Support.of(new Decomposed(op));
             default -> new ReferenceProvider().kernelFor(request);
         };
+    }
+
+    private static List<Layout> all(List<Layout> dense, KernelRequest request) {
+        List<Layout> all = new ArrayList<>(dense);
+        all.addAll(request.structure(1).layouts(request.input(1)));
+        return all;
     }
 
     /** A tensor of the rows that there are now, with the numbers that its bytes mean. */
@@ -109,6 +117,7 @@ final class NaiveProvider implements KernelProvider {
                 yield DType.I4.getFloat(segment, groups.index(tensor.spec(), row, column))
                         * DType.F32.getFloat(scale, 0);
             }
+            case Layout.Sparse _ -> throw new IllegalArgumentException("decompressed before: " + tensor.layout());
         };
     }
 
@@ -146,7 +155,16 @@ final class NaiveProvider implements KernelProvider {
 
         @Override
         public void run(Operands operands, Workspace workspace) {
-            Tensor weight = operands.input(1);
+            try (Arena arena = Arena.ofConfined()) {
+                run(
+                        operands,
+                        operands.input(1).layout() instanceof Layout.Sparse sparse
+                                ? sparse.decompress(operands.input(1), arena)
+                                : operands.input(1));
+            }
+        }
+
+        private void run(Operands operands, Tensor weight) {
             int rows = operands.inRows(0);
             int in = Math.toIntExact(weight.shape().max(1));
             int out = Math.toIntExact(weight.shape().max(0));

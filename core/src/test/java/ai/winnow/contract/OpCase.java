@@ -4,6 +4,7 @@ import ai.winnow.ir.Op;
 import ai.winnow.ir.Phase;
 import ai.winnow.ir.Role;
 import ai.winnow.ir.Site;
+import ai.winnow.ir.WeightStructure;
 import ai.winnow.kernel.KernelRequest;
 import ai.winnow.reference.Interpreter;
 import ai.winnow.tensor.DType;
@@ -42,8 +43,12 @@ public record OpCase(
         STATE
     }
 
-    /** One operand: what it is, and what is in it. */
-    public record Given(TensorSpec spec, Kind kind, Fill fill) {}
+    /** One operand: what it is, what is in it, and what is known of its zeros. */
+    public record Given(TensorSpec spec, Kind kind, Fill fill, WeightStructure structure) {
+        public Given(TensorSpec spec, Kind kind, Fill fill) {
+            this(spec, kind, fill, WeightStructure.dense());
+        }
+    }
 
     public OpCase {
         operands = List.copyOf(operands);
@@ -55,7 +60,9 @@ public record OpCase(
         List<TensorSpec> specs = operands.stream().map(Given::spec).toList();
         List<Boolean> weights =
                 operands.stream().map(given -> given.kind() == Kind.WEIGHT).toList();
-        return new KernelRequest(op, Site.of(1, Role.OTHER), phase, specs, weights, op.infer(specs));
+        List<WeightStructure> structures =
+                operands.stream().map(Given::structure).toList();
+        return new KernelRequest(op, Site.of(1, Role.OTHER), phase, specs, weights, op.infer(specs), structures);
     }
 
     /** The operands, row-major; weights as f32, to be packed by {@link PackedWeight}. */

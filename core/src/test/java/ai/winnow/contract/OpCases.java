@@ -39,6 +39,7 @@ public final class OpCases {
         cases.addAll(LinearCases.dense());
         cases.addAll(LinearCases.sparse());
         cases.addAll(LinearCases.masked());
+        cases.addAll(LinearCases.sparseWeights());
         cases.addAll(AttentionCases.all());
         return List.copyOf(cases);
     }

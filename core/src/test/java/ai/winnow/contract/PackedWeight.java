@@ -28,6 +28,12 @@ public record PackedWeight(Tensor packed, Tensor meaning) {
      */
     public static PackedWeight of(Tensor values, DType type, Layout layout, Arena arena) {
         TensorSpec spec = values.spec().withDType(type);
+        if (layout instanceof Layout.Sparse sparse) {
+            Tensor packed = Tensor.allocate(arena, spec, layout);
+            sparse.compress("weight", values, packed);
+            return new PackedWeight(
+                    packed, of(values, type, Layout.ROW_MAJOR, arena).meaning());
+        }
         Tensor packed = Tensor.allocate(arena, spec, layout);
         Tensor meaning = Tensor.allocate(arena, values.spec(), Layout.ROW_MAJOR);
         if (layout instanceof ScaledGroups groups) {

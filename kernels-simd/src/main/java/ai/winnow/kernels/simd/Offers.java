@@ -58,7 +58,12 @@ final class Offers {
         }
         return new Support.Supported(
                 Map.of(WEIGHT, layouts(request)),
-                layouts -> new LinearKernel(weight(request, layouts), op.bias(), maxRows(request)));
+                layouts -> layouts.get(WEIGHT) instanceof Layout.Sparse sparse
+                        ? new SparseWeightKernel(
+                                StoredSparse.of(request.input(WEIGHT), sparse), op.bias(), maxRows(request))
+                        : new LinearKernel(weight(request, layouts), op.bias(), maxRows(request)),
+                SparseChoice.of(request.input(WEIGHT), request.structure(WEIGHT))
+                        .note());
     }
 
     private static Support sparseLinear(KernelRequest request, SparseLinear op) {
@@ -165,11 +170,13 @@ final class Offers {
     }
 
     private static List<Layout> layouts(KernelRequest request) {
-        return request.weights().get(WEIGHT)
-                ? orders(request)
-                        .flatMap(order -> layouts(request, order).stream())
-                        .toList()
-                : List.of(Layout.ROW_MAJOR);
+        if (!request.weights().get(WEIGHT)) {
+            return List.of(Layout.ROW_MAJOR);
+        }
+        List<Layout> dense = orders(request)
+                .flatMap(order -> layouts(request, order).stream())
+                .toList();
+        return SparseChoice.of(request.input(WEIGHT), request.structure(WEIGHT)).order(dense);
     }
 
     /** The faster first: only of I4 it is row-major. */

@@ -40,6 +40,7 @@ record StoredWeight(DType type, Layout.Order order, int inputs, int outputs, lon
             case Layout.ScaledGroups groups ->
                 new StoredWeight(
                         spec.dtype(), groups.order(), inputs, outputs, groups.scalesOffset(spec), groups.group());
+            case Layout.Sparse sparse -> throw new IllegalArgumentException(sparse + " is read by StoredSparse");
         };
     }
 
