@@ -4,11 +4,18 @@ import ai.onnxruntime.OnnxTensor;
 import ai.onnxruntime.OrtEnvironment;
 import ai.onnxruntime.OrtException;
 import ai.onnxruntime.OrtSession;
+import ai.winnow.benchmarks.compare.Task.AttentionTask;
+import ai.winnow.benchmarks.compare.Task.LinearTask;
 import ai.winnow.tensor.DType;
 import ai.winnow.tensor.Tensor;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 
@@ -28,41 +35,41 @@ final class OrtPeer implements Peer {
     }
 
     @Override
-    public Optional<Subject> linear(LinearProblem problem, DType type) {
-        OnnxModel model = type == DType.I8 ? quantised(problem) : plain(problem);
-        byte[] bytes = model.bytes(problem.rows(), problem.in(), problem.out());
-        FloatBuffer x = ByteBuffer.allocateDirect(4 * problem.rows() * problem.in())
-                .order(ByteOrder.nativeOrder())
-                .asFloatBuffer();
-        x.put(problem.x().toFloats(), 0, problem.rows() * problem.in()).flip();
-        try {
-            return Optional.of(new Run(bytes, x, problem.rows(), problem.in()));
-        } catch (OrtException e) {
-            throw new IllegalStateException(
-                    "ONNX Runtime refuses the model of " + problem.in() + " -> " + problem.out(), e);
-        }
+    public Optional<Subject> open(Task task) {
+        return switch (task) {
+            case LinearTask linear -> Optional.of(linear(linear));
+            case AttentionTask _ -> Optional.empty();
+        };
+    }
+
+    private Subject linear(LinearTask task) {
+        int in = task.in();
+        int out = task.out();
+        boolean quantised = task.type() == DType.I8;
+        byte[] model = (quantised ? quantised(task) : plain(task)).bytes(task.rows(), in, out);
+        int copies = Rotation.copies((quantised ? 1L : 4L) * in * out);
+        Rotation<OrtSession> subject =
+                open(quantised ? "DynamicQuantizeMatMul" : "MatMul", model, copies, task.x(), task.rows(), in);
+        return quantised ? subject.quantisingInputs() : subject;
     }
 
     /** The weight turned to {@code [in, out]}, as MatMul wants it. */
-    private static OnnxModel plain(LinearProblem problem) {
-        int in = problem.in();
-        int out = problem.out();
-        ByteBuffer bytes = ByteBuffer.allocate(4 * in * out).order(ByteOrder.LITTLE_ENDIAN);
-        Tensor weight = problem.weight();
-        for (int i = 0; i < in; i++) {
-            for (int o = 0; o < out; o++) {
-                bytes.putFloat(weight.getFloat((long) o * in + i));
-            }
+    private static OnnxModel plain(LinearTask task) {
+        int in = task.in();
+        int out = task.out();
+        try (Arena arena = Arena.ofShared()) {
+            MemorySegment weight = Buffers.transposed(task.weight().segment(), out, in, arena);
+            byte[] bytes = weight.toArray(ValueLayout.JAVA_BYTE);
+            return new OnnxModel("MatMul", "", 17).constant("w", OnnxModel.FLOAT, bytes, in, out);
         }
-        return new OnnxModel("MatMul", "", 17).constant("w", OnnxModel.FLOAT, bytes.array(), in, out);
     }
 
-    private static OnnxModel quantised(LinearProblem problem) {
-        int in = problem.in();
-        int out = problem.out();
+    private static OnnxModel quantised(LinearTask task) {
+        int in = task.in();
+        int out = task.out();
         byte[] quantised = new byte[in * out];
         ByteBuffer scales = ByteBuffer.allocate(4 * out).order(ByteOrder.LITTLE_ENDIAN);
-        Tensor weight = problem.weight();
+        Tensor weight = task.weight();
         for (int o = 0; o < out; o++) {
             float greatest = 0;
             for (int i = 0; i < in; i++) {
@@ -79,65 +86,69 @@ final class OrtPeer implements Peer {
                 .constant("scales", OnnxModel.FLOAT, scales.array(), out);
     }
 
-    @Override
-    public Optional<Subject> attention(AttentionProblem problem) {
-        return Optional.empty();
+    /** As many sessions as copies: each packs the weight into memory of its own. */
+    private Rotation<OrtSession> open(String call, byte[] model, int copies, Tensor x, int rows, int in) {
+        try {
+            // The first rows of x, in the memory that ours reads.
+            FloatBuffer inputs = Buffers.of(x, (long) rows * in).asFloatBuffer();
+            OnnxTensor input = OnnxTensor.createTensor(environment, inputs, new long[] {rows, in});
+            List<OrtSession> sessions = new ArrayList<>();
+            for (int i = 0; i < copies; i++) {
+                sessions.add(session(model));
+            }
+            return new Rotation<>(
+                    call, sessions, session -> run(session, input), session -> result(session, input), () -> {
+                        input.close();
+                        sessions.forEach(OrtPeer::close);
+                    });
+        } catch (OrtException e) {
+            throw new IllegalStateException("ONNX Runtime refuses the model of " + call, e);
+        }
+    }
+
+    private OrtSession session(byte[] model) throws OrtException {
+        try (OrtSession.SessionOptions options = new OrtSession.SessionOptions()) {
+            options.setIntraOpNumThreads(threads);
+            options.setInterOpNumThreads(1);
+            // Its threads may spin while it runs, not afterwards: they would take a processor from the next subject.
+            options.addConfigEntry("session.force_spinning_stop", "1");
+            options.setOptimizationLevel(OrtSession.SessionOptions.OptLevel.ALL_OPT);
+            return environment.createSession(model, options);
+        }
+    }
+
+    private static void run(OrtSession session, OnnxTensor x) {
+        try (OrtSession.Result result = session.run(Map.of("x", x))) {
+            if (result.size() != 1) {
+                throw new IllegalStateException("expected one result, found " + result.size());
+            }
+        } catch (OrtException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
+    private static float[] result(OrtSession session, OnnxTensor x) {
+        try (OrtSession.Result result = session.run(Map.of("x", x))) {
+            OnnxTensor y = (OnnxTensor) result.get(0); // closed with the result
+            FloatBuffer buffer = y.getFloatBuffer();
+            float[] values = new float[buffer.remaining()];
+            buffer.get(values);
+            return values;
+        } catch (OrtException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
+    private static void close(OrtSession session) {
+        try {
+            session.close();
+        } catch (OrtException e) {
+            throw new IllegalStateException(e);
+        }
     }
 
     @Override
     public void close() {
         // The environment belongs to the process.
-    }
-
-    private final class Run implements Subject {
-        private final OrtSession session;
-        private final OnnxTensor x;
-
-        Run(byte[] model, FloatBuffer values, long rows, long in) throws OrtException {
-            try (OrtSession.SessionOptions options = new OrtSession.SessionOptions()) {
-                options.setIntraOpNumThreads(threads);
-                options.setInterOpNumThreads(1);
-                // Its threads may spin while it runs, not afterwards: they would take a processor from the next
-                // subject.
-                options.addConfigEntry("session.force_spinning_stop", "1");
-                options.setOptimizationLevel(OrtSession.SessionOptions.OptLevel.ALL_OPT);
-                this.session = environment.createSession(model, options);
-            }
-            this.x = OnnxTensor.createTensor(environment, values, new long[] {rows, in});
-        }
-
-        @Override
-        public void run() {
-            try (OrtSession.Result result = session.run(Map.of("x", x))) {
-                if (result.size() != 1) {
-                    throw new IllegalStateException("expected one result, found " + result.size());
-                }
-            } catch (OrtException e) {
-                throw new IllegalStateException(e);
-            }
-        }
-
-        @Override
-        public float[] result() {
-            try (OrtSession.Result result = session.run(Map.of("x", x))) {
-                OnnxTensor y = (OnnxTensor) result.get(0); // closed with the result
-                FloatBuffer buffer = y.getFloatBuffer();
-                float[] values = new float[buffer.remaining()];
-                buffer.get(values);
-                return values;
-            } catch (OrtException e) {
-                throw new IllegalStateException(e);
-            }
-        }
-
-        @Override
-        public void close() {
-            x.close();
-            try {
-                session.close();
-            } catch (OrtException e) {
-                throw new IllegalStateException(e);
-            }
-        }
     }
 }

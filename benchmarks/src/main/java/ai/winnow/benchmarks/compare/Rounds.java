@@ -2,29 +2,54 @@ package ai.winnow.benchmarks.compare;
 
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 
 /** Times subjects in turns, round by round, so that a noisy host hits all alike. */
 final class Rounds {
 
     private static final int ROUNDS = 15;
-    private static final long WARM_NANOS = 400_000_000L;
 
     /** A subject that is faster runs several times a round. */
     private static final double LEAST_NANOS = 2e6;
 
-    private Rounds() {}
+    /**
+     * What a subject's threads may still do after it: OpenMP's spin for up to 16 ms in wait for more work and would take a processor
+     * from the next; ours and ONNX Runtime's stop at once.
+     */
+    private static final long PAUSE_MILLIS = 1;
 
-    /** The median time of a run of each, in nanoseconds, by name. */
-    static Map<String, Double> time(Map<String, Runnable> subjects) {
-        Map<String, Integer> repeats = new LinkedHashMap<>();
-        subjects.forEach((name, subject) -> repeats.put(name, warm(subject)));
+    private static final long PAUSE_AFTER_SPINNERS_MILLIS = 20;
+    private static final Set<String> SPINNERS = Set.of("libtorch");
+
+    // Warming up: one stretch after the other until one is no faster than those before.
+    private static final long STRETCH_NANOS = 50_000_000;
+    private static final int LEAST_STRETCHES = 4;
+
+    private static final int MOST_STRETCHES = 16;
+    private static final double STILL_FASTER = 0.97;
+
+    private final Set<String> warm = new HashSet<>();
+    private final Map<String, Integer> repeats = new LinkedHashMap<>();
+
+    /**
+     * The median time of a run of each, in nanoseconds, by name.
+     *
+     * @param always names that stand for the same work in each call: they are warmed up once
+     */
+    Map<String, Double> time(Map<String, Runnable> subjects, Set<String> always) {
+        subjects.forEach((name, subject) -> {
+            if (warm.add(name) || !always.contains(name)) {
+                repeats.put(name, repeats(warm(subject)));
+                pause(name);
+            }
+        });
         Map<String, List<Double>> times = new LinkedHashMap<>();
         for (int round = 0; round < ROUNDS; round++) {
             subjects.forEach((name, subject) -> {
-                pause();
                 int count = repeats.getOrDefault(name, 1);
                 long start = System.nanoTime();
                 for (int i = 0; i < count; i++) {
@@ -32,11 +57,31 @@ final class Rounds {
                 }
                 double nanos = (double) (System.nanoTime() - start) / count;
                 times.computeIfAbsent(name, _ -> new ArrayList<>()).add(nanos);
+                pause(name);
             });
         }
         Map<String, Double> medians = new LinkedHashMap<>();
         times.forEach((name, all) -> medians.put(name, median(all)));
         return medians;
+    }
+
+    /** Keeps the fastest of several ways to compute the same and closes the others. */
+    static Subject fastest(List<Subject> subjects) {
+        Subject best = subjects.getFirst();
+        double least = Double.POSITIVE_INFINITY;
+        for (Subject subject : subjects.size() == 1 ? List.<Subject>of() : subjects) {
+            double nanos = warm(subject::run);
+            if (nanos < least) {
+                least = nanos;
+                best = subject;
+            }
+        }
+        for (Subject subject : subjects) {
+            if (subject != best) {
+                subject.close();
+            }
+        }
+        return best;
     }
 
     static double median(List<Double> values) {
@@ -45,22 +90,38 @@ final class Rounds {
         return sorted[sorted.length / 2];
     }
 
-    /** Until its code is compiled; @return how often it runs in a round */
-    private static int warm(Runnable subject) {
-        double least = Double.POSITIVE_INFINITY;
-        long begin = System.nanoTime();
-        for (int i = 0; i < 3 || System.nanoTime() - begin < WARM_NANOS; i++) {
-            long start = System.nanoTime();
-            subject.run();
-            least = Math.min(least, (double) (System.nanoTime() - start));
+    /** Until its code is compiled and it gets no faster; @return the median nanoseconds of its fastest stretch. */
+    private static double warm(Runnable subject) {
+        double best = Double.POSITIVE_INFINITY;
+        for (int stretch = 0; stretch < MOST_STRETCHES; stretch++) {
+            double now = stretch(subject);
+            boolean settled = stretch + 1 >= LEAST_STRETCHES && now > STILL_FASTER * best;
+            best = Math.min(best, now);
+            if (settled) {
+                break;
+            }
         }
-        return (int) Math.clamp(LEAST_NANOS / least, 1, 200);
+        return best;
     }
 
-    /** The threads of the one before may still spin, and would take a processor from the next. */
-    private static void pause() {
+    private static double stretch(Runnable subject) {
+        List<Double> times = new ArrayList<>();
+        long begin = System.nanoTime();
+        while (times.isEmpty() || System.nanoTime() - begin < STRETCH_NANOS) {
+            long start = System.nanoTime();
+            subject.run();
+            times.add((double) (System.nanoTime() - start));
+        }
+        return median(times);
+    }
+
+    private static int repeats(double nanos) {
+        return (int) Math.clamp(LEAST_NANOS / nanos, 1, 200);
+    }
+
+    private static void pause(String after) {
         try {
-            Thread.sleep(15);
+            Thread.sleep(SPINNERS.contains(after) ? PAUSE_AFTER_SPINNERS_MILLIS : PAUSE_MILLIS);
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             throw new IllegalStateException("interrupted", e);

@@ -9,6 +9,14 @@ interface Subject extends AutoCloseable {
     /** The result of the last run: {@code [rows, outputs]}, row-major. */
     float[] result();
 
+    /** Which of several ways to compute it was the fastest and is timed. */
+    String call();
+
+    /** Whether inputs are rounded to 8 bits, which costs precision. */
+    default boolean quantisesInputs() {
+        return false;
+    }
+
     /** Frees the memory. */
     @Override
     void close();

@@ -1,0 +1,17 @@
+package ai.winnow.benchmarks.compare;
+
+import ai.winnow.tensor.DType;
+import java.util.List;
+
+class LibtorchPeerTest extends PeerContract {
+
+    @Override
+    Peer peer() {
+        return new LibtorchPeer(2);
+    }
+
+    @Override
+    List<DType> types() {
+        return List.of(DType.F32, DType.BF16);
+    }
+}
