@@ -22,7 +22,7 @@ import java.util.stream.IntStream;
 /**
  * Our kernels beside those of other libraries, in one process and in turns. Writes a JSON file, a table and charts.
  *
- * <p>Arguments: the folder, the peers to run (libtorch, ort), separated by commas, and, to run a part only, how its kernels'
+ * <p>Arguments: the folder, the peers to run (libtorch, ort, jlama), separated by commas, and, to run a part only, how its kernels'
  * names begin.
  */
 public final class Compare {
@@ -129,7 +129,7 @@ public final class Compare {
 
     static void main(String... arguments) throws IOException {
         if (arguments.length == 0) {
-            throw new IllegalArgumentException("expected a folder for the results, and the peers: libtorch,ort");
+            throw new IllegalArgumentException("expected a folder for the results, and the peers: libtorch,ort,jlama");
         }
         String peers = arguments.length > 1 ? arguments[1] : "";
         String part = arguments.length > 2 ? arguments[2] : "";
@@ -177,8 +177,10 @@ public final class Compare {
                     switch (name.strip()) {
                         case "libtorch" -> new LibtorchPeer(threads);
                         case "ort" -> new OrtPeer(threads);
+                        case "jlama" -> new JlamaPeer(threads);
                         default ->
-                            throw new IllegalArgumentException("the peers are libtorch and ort, not '" + name + "'");
+                            throw new IllegalArgumentException(
+                                    "the peers are libtorch, ort and jlama, not '" + name + "'");
                     });
         }
         return peers;

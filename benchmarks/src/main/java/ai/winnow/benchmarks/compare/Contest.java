@@ -57,7 +57,7 @@ record Contest(Ours ours, Limits limits, List<Peer> peers, Rounds rounds) {
     /** A peer that computes something else would be a weak one. */
     private static void requireSame(Problem problem, @Nullable Task task, Map<String, Subject> opened) {
         opened.forEach((name, subject) -> {
-            double error = task == null ? Double.NaN : task.error(subject.result(), subject.quantisesInputs());
+            double error = task == null ? Double.NaN : task.error(subject.result(), subject.inputRounding());
             if (!(error <= 1)) {
                 throw new IllegalStateException(
                         name + " computes something else for " + problem.label() + ": its error is " + error);

@@ -73,7 +73,7 @@ record FeedForwardProblem(Label label, int hidden, int intermediate, Method meth
 
     /** @param bytes that a run reads */
     private Subject subject(Method skipped, FeedForwardNumbers numbers, double bytes, Ours ours) {
-        Arena arena = Arena.ofShared();
+        Arena arena = new Memory().arena();
         Tensor x = Tensor.copyOf(arena, numbers.x(), 1, hidden);
         Graph graph = graph(skipped, numbers);
         List<Weights> weights = new ArrayList<>();

@@ -5,6 +5,7 @@ import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.types.DataType;
 import ai.djl.ndarray.types.Shape;
 import ai.winnow.benchmarks.compare.Task.AttentionTask;
+import ai.winnow.benchmarks.compare.Task.FourBitTask;
 import ai.winnow.benchmarks.compare.Task.LinearTask;
 import ai.winnow.examples.LibtorchLinear;
 import ai.winnow.tensor.DType;
@@ -42,6 +43,7 @@ final class LibtorchPeer implements Peer {
     public Optional<Subject> open(Task task) {
         return switch (task) {
             case LinearTask linear -> linear.type() == DType.I8 ? Optional.empty() : Optional.of(linear(linear));
+            case FourBitTask _ -> Optional.empty();
             case AttentionTask attention -> Optional.of(attention(attention));
         };
     }
@@ -50,7 +52,7 @@ final class LibtorchPeer implements Peer {
         int in = task.in();
         int out = task.out();
         NDManager own = manager.newSubManager();
-        Arena arena = Arena.ofShared();
+        Arena arena = new Memory().arena();
         LibtorchLinear.Choice choice = choices.computeIfAbsent(
                 new Sizes(in, out, task.rows() > 1),
                 sizes -> LibtorchLinear.fastest(own, sizes.in(), sizes.out(), sizes.manyRows()));
@@ -79,7 +81,7 @@ final class LibtorchPeer implements Peer {
     /** Scores, softmax, sums. The query heads of a key-value head are rows of one product. */
     private Subject attention(AttentionTask task) {
         NDManager own = manager.newSubManager();
-        Arena arena = Arena.ofShared();
+        Arena arena = new Memory().arena();
         int heads = task.keyValueHeads();
         int group = task.queryHeads() / heads;
         int rows = task.rows();

@@ -22,12 +22,12 @@ record LinearOracle(int rows, int in, int out, float[] x, Numbers weight, float 
 
     /**
      * The greatest error as a share of what is allowed: of what a chain of {@code in} f32 additions may lose of its magnitudes
-     * (ai.winnow.contract.Tolerance), and for quantised inputs of six standard deviations of what their rounding does.
+     * (ai.winnow.contract.Tolerance), and six standard deviations of what rounding the inputs does, evenly distributed.
      *
      * @param y {@code [rows, out]}
-     * @param quantised whether inputs were rounded to 255 steps between the extremes of their row
+     * @param inputRounding as in {@link Subject}
      */
-    double error(float[] y, boolean quantised) {
+    double error(float[] y, double inputRounding) {
         double chain = (8 + 2 * Math.sqrt(in)) * 0x1p-24;
         SplittableRandom random = new SplittableRandom(3);
         double worst = 0;
@@ -50,7 +50,7 @@ record LinearOracle(int rows, int in, int out, float[] x, Numbers weight, float 
             boolean masked = mask != null && mask[row * out + output] == 0;
             double actual = y[row * out + output];
             double expected = masked ? 0 : sum;
-            double rounding = quantised ? 6 * greatest / 127 * Math.sqrt(squares / 12) : 0;
+            double rounding = 6 * inputRounding * greatest / 127 * Math.sqrt(squares / 3);
             double error = actual == expected ? 0 : Math.abs(actual - expected) / (chain * magnitudes + rounding);
             worst = Double.isNaN(error) ? Double.POSITIVE_INFINITY : Math.max(worst, error);
         }

@@ -88,8 +88,10 @@ record LinearProblem(Label label, int rows, int in, int out, float sparsity, OpC
         return switch (declared.op()) {
             case Linear _ -> {
                 LinearOracle oracle = new LinearOracle(rows, in, out, x, weight::getFloat, null);
-                Work work = rows >= MANY_ROWS ? Work.multiplyAdd(2.0 * rows * in * out) : Work.read(prepared.bytes());
-                yield Entry.dense(prepared.subject(), work, y -> oracle.error(y, false), task);
+                Work work = rows >= MANY_ROWS
+                        ? Work.multiplyAdd(2.0 * rows * in * out)
+                        : Work.read((double) prepared.bytes());
+                yield Entry.dense(prepared.subject(), work, y -> oracle.error(y, 0), task);
             }
             case SparseLinear op -> {
                 double share = keep(op.selection(), x, meant);
@@ -112,7 +114,7 @@ record LinearProblem(Label label, int rows, int in, int out, float sparsity, OpC
     private Entry sparse(Ours ours, Ours.Prepared prepared, double share, LinearOracle oracle, LinearTask task) {
         Subject dense = ours.dense(Fills.repeating(declared(rows, in, out, label.type())));
         Work work = Work.read(prepared.bytes() * share);
-        return new Entry(prepared.subject(), work, y -> oracle.error(y, false), new Sparse(dense, share), task);
+        return new Entry(prepared.subject(), work, y -> oracle.error(y, 0), new Sparse(dense, share), task);
     }
 
     /** Zeroes what each row skips. @return the share of inputs that some row keeps: their weights have to be read */

@@ -12,7 +12,7 @@ record OpProblem(Label label, OpCase declared, Work work) implements Problem {
     /** An op that reads and writes all its operands once and does little else. */
     static OpProblem reading(Label label, OpCase declared) {
         long bytes = declared.bytes(Collections.nCopies(declared.operands().size(), Layout.ROW_MAJOR));
-        return new OpProblem(label, declared, Work.read(bytes));
+        return new OpProblem(label, declared, Work.read((double) bytes));
     }
 
     @Override

@@ -5,6 +5,7 @@ import ai.onnxruntime.OrtEnvironment;
 import ai.onnxruntime.OrtException;
 import ai.onnxruntime.OrtSession;
 import ai.winnow.benchmarks.compare.Task.AttentionTask;
+import ai.winnow.benchmarks.compare.Task.FourBitTask;
 import ai.winnow.benchmarks.compare.Task.LinearTask;
 import ai.winnow.tensor.DType;
 import ai.winnow.tensor.Tensor;
@@ -19,8 +20,18 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 
-/** ONNX Runtime: MatMul in f32, DynamicQuantizeMatMul for int8 weights with a scale for each output. */
+/**
+ * ONNX Runtime: MatMul in f32, DynamicQuantizeMatMul for int8 weights with a scale for each output, MatMulNBits for weights of 4
+ * bits.
+ */
 final class OrtPeer implements Peer {
+
+    /** Levels of accuracy that MatMulNBits has: in what inputs are rounded and multiplied. */
+    private static final int COMPUTES_IN_INT8 = 4;
+
+    private static final int COMPUTES_IN_F32 = 1;
+
+    private static final double TO_NEAREST = 0.5;
 
     private final OrtEnvironment environment = OrtEnvironment.getEnvironment();
     private final int threads;
@@ -38,6 +49,7 @@ final class OrtPeer implements Peer {
     public Optional<Subject> open(Task task) {
         return switch (task) {
             case LinearTask linear -> Optional.of(linear(linear));
+            case FourBitTask fourBit -> Optional.of(fourBit(fourBit));
             case AttentionTask _ -> Optional.empty();
         };
     }
@@ -48,9 +60,44 @@ final class OrtPeer implements Peer {
         boolean quantised = task.type() == DType.I8;
         byte[] model = (quantised ? quantised(task) : plain(task)).bytes(task.rows(), in, out);
         int copies = Rotation.copies((quantised ? 1L : 4L) * in * out);
-        Rotation<OrtSession> subject =
-                open(quantised ? "DynamicQuantizeMatMul" : "MatMul", model, copies, task.x(), task.rows(), in);
-        return quantised ? subject.quantisingInputs() : subject;
+        String call = quantised ? "DynamicQuantizeMatMul" : "MatMul";
+        return open(call, model, copies, task.x(), task.rows(), in, quantised ? TO_NEAREST : 0);
+    }
+
+    /** Input {@code 2 j} lies in the low half of byte {@code j}; without zero points 8 stands for 0. */
+    private Subject fourBit(FourBitTask task) {
+        int in = task.in();
+        int out = task.out();
+        int group = task.group();
+        byte[] packed = new byte[out * in / 2];
+        ByteBuffer scales = ByteBuffer.allocate(4 * out * (in / group)).order(ByteOrder.LITTLE_ENDIAN);
+        for (int output = 0; output < out; output++) {
+            for (int input = 0; input < in; input += 2) {
+                int low = task.element(output, input) + 8;
+                int high = task.element(output, input + 1) + 8;
+                packed[(output * in + input) / 2] = (byte) (low | high << 4);
+            }
+            for (int input = 0; input < in; input += group) {
+                scales.putFloat(task.scale(output, input));
+            }
+        }
+        int copies = Rotation.copies(packed.length + scales.capacity());
+        List<Subject> ways = new ArrayList<>();
+        for (int accuracy : new int[] {COMPUTES_IN_INT8, COMPUTES_IN_F32}) {
+            byte[] model = new OnnxModel("MatMulNBits", "com.microsoft", 17)
+                    .constant("w", OnnxModel.UINT8, packed, out, in / group, group / 2)
+                    .constant("scales", OnnxModel.FLOAT, scales.array(), (long) out * (in / group))
+                    .attribute("K", in)
+                    .attribute("N", out)
+                    .attribute("bits", 4)
+                    .attribute("block_size", group)
+                    .attribute("accuracy_level", accuracy)
+                    .bytes(task.rows(), in, out);
+            boolean quantised = accuracy == COMPUTES_IN_INT8;
+            String call = "MatMulNBits, computing in " + (quantised ? "int8" : "f32");
+            ways.add(open(call, model, copies, task.x(), task.rows(), in, quantised ? TO_NEAREST : 0));
+        }
+        return Rounds.fastest(ways);
     }
 
     /** The weight turned to {@code [in, out]}, as MatMul wants it. */
@@ -87,7 +134,7 @@ final class OrtPeer implements Peer {
     }
 
     /** As many sessions as copies: each packs the weight into memory of its own. */
-    private Rotation<OrtSession> open(String call, byte[] model, int copies, Tensor x, int rows, int in) {
+    private Subject open(String call, byte[] model, int copies, Tensor x, int rows, int in, double inputRounding) {
         try {
             // The first rows of x, in the memory that ours reads.
             FloatBuffer inputs = Buffers.of(x, (long) rows * in).asFloatBuffer();
@@ -97,10 +144,15 @@ final class OrtPeer implements Peer {
                 sessions.add(session(model));
             }
             return new Rotation<>(
-                    call, sessions, session -> run(session, input), session -> result(session, input), () -> {
+                    call,
+                    sessions,
+                    session -> run(session, input),
+                    session -> result(session, input),
+                    () -> {
                         input.close();
                         sessions.forEach(OrtPeer::close);
-                    });
+                    },
+                    inputRounding);
         } catch (OrtException e) {
             throw new IllegalStateException("ONNX Runtime refuses the model of " + call, e);
         }

@@ -96,7 +96,7 @@ final class Ours implements AutoCloseable {
     }
 
     private Prepared open(OpCase declared, Support.Supported support, List<Layout> layouts, double share) {
-        Arena arena = Arena.ofShared();
+        Arena arena = new Memory().arena();
         List<Tensor> values = declared.inputs(SEED, arena);
         PreparedCase first = PreparedCase.of(declared, support, layouts, values, arena);
         long bytes = declared.bytes(layouts);

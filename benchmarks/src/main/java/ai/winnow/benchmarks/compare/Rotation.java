@@ -22,39 +22,35 @@ final class Rotation<T> implements Subject {
     private final Consumer<T> run;
     private final Function<T, float[]> result;
     private final Runnable close;
-    private final boolean quantisesInputs;
+    private final double inputRounding;
     private int next;
     private T last;
 
     /** @param result of the last run on this copy */
     Rotation(String call, List<T> copies, Consumer<T> run, Function<T, float[]> result, Runnable close) {
-        this(call, copies, run, result, close, false);
+        this(call, copies, run, result, close, 0);
     }
 
-    private Rotation(
+    /** @param inputRounding as in {@link Subject} */
+    Rotation(
             String call,
             List<T> copies,
             Consumer<T> run,
             Function<T, float[]> result,
             Runnable close,
-            boolean quantisesInputs) {
+            double inputRounding) {
         this.call = call;
         this.copies = List.copyOf(copies);
         this.run = run;
         this.result = result;
         this.close = close;
-        this.quantisesInputs = quantisesInputs;
+        this.inputRounding = inputRounding;
         this.last = copies.getFirst();
-    }
-
-    /** The same, but what it computes with is rounded to 8 bits first. */
-    Rotation<T> quantisingInputs() {
-        return new Rotation<>(call, copies, run, result, close, true);
     }
 
     /** How many copies there must be of operands of which so many bytes are read. */
     static int copies(long bytes) {
-        return (int) Math.clamp(COLD_BYTES / Math.max(1, bytes) + 1, 1, MOST_COPIES);
+        return Math.clamp(COLD_BYTES / Math.max(1, bytes) + 1, 1, MOST_COPIES);
     }
 
     @Override
@@ -75,8 +71,8 @@ final class Rotation<T> implements Subject {
     }
 
     @Override
-    public boolean quantisesInputs() {
-        return quantisesInputs;
+    public double inputRounding() {
+        return inputRounding;
     }
 
     @Override

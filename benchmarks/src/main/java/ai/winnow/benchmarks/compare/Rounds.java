@@ -67,21 +67,21 @@ final class Rounds {
 
     /** Keeps the fastest of several ways to compute the same and closes the others. */
     static Subject fastest(List<Subject> subjects) {
-        Subject best = subjects.getFirst();
+        int best = 0;
         double least = Double.POSITIVE_INFINITY;
-        for (Subject subject : subjects.size() == 1 ? List.<Subject>of() : subjects) {
-            double nanos = warm(subject::run);
+        for (int i = 0; i < subjects.size() && subjects.size() > 1; i++) {
+            double nanos = warm(subjects.get(i)::run);
             if (nanos < least) {
                 least = nanos;
-                best = subject;
+                best = i;
             }
         }
-        for (Subject subject : subjects) {
-            if (subject != best) {
-                subject.close();
+        for (int i = 0; i < subjects.size(); i++) {
+            if (i != best) {
+                subjects.get(i).close();
             }
         }
-        return best;
+        return subjects.get(best);
     }
 
     static double median(List<Double> values) {

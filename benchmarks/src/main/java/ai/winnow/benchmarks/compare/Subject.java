@@ -12,9 +12,9 @@ interface Subject extends AutoCloseable {
     /** Which of several ways to compute it was the fastest and is timed. */
     String call();
 
-    /** Whether inputs are rounded to 8 bits, which costs precision. */
-    default boolean quantisesInputs() {
-        return false;
+    /** How far inputs may be rounded, in steps of 1/127 of the greatest of their row; 0 where they stay f32. */
+    default double inputRounding() {
+        return 0;
     }
 
     /** Frees the memory. */

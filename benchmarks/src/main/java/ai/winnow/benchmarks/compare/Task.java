@@ -2,6 +2,7 @@ package ai.winnow.benchmarks.compare;
 
 import ai.winnow.tensor.DType;
 import ai.winnow.tensor.Tensor;
+import java.lang.foreign.ValueLayout;
 
 /** What a peer is asked to compute: the same numbers as ours, in f32 and row-major, and how its result is judged. */
 sealed interface Task {
@@ -9,9 +10,9 @@ sealed interface Task {
     /**
      * The greatest error of {@code result}, as a share of what is allowed: above 1 the peer computes something else.
      *
-     * @param quantised whether the peer rounds its inputs to 8 bits
+     * @param inputRounding as in {@link Subject}
      */
-    double error(float[] result, boolean quantised);
+    double error(float[] result, double inputRounding);
 
     /**
      * A dense linear layer.
@@ -22,8 +23,37 @@ sealed interface Task {
      */
     record LinearTask(int rows, int in, int out, DType type, Tensor x, Tensor weight) implements Task {
         @Override
-        public double error(float[] result, boolean quantised) {
-            return new LinearOracle(rows, in, out, x.toFloats(), weight::getFloat, null).error(result, quantised);
+        public double error(float[] result, double inputRounding) {
+            return new LinearOracle(rows, in, out, x.toFloats(), weight::getFloat, null).error(result, inputRounding);
+        }
+    }
+
+    /**
+     * A dense linear layer with weights of 4 bits: {@code weight = element * scale} with a scale for every {@code group} inputs of
+     * an output.
+     *
+     * @param x {@code F32 [at least rows, in]}
+     * @param elements {@code I8 [out, in]}, whole numbers from -8 to 7
+     * @param scales {@code F32 [out, in / group]}
+     */
+    record FourBitTask(int rows, int in, int out, int group, Tensor x, Tensor elements, Tensor scales) implements Task {
+
+        int element(int output, int input) {
+            return elements.segment().get(ValueLayout.JAVA_BYTE, (long) output * in + input);
+        }
+
+        float scale(int output, int input) {
+            return scales.segment().getAtIndex(ValueLayout.JAVA_FLOAT, ((long) output * in + input) / group);
+        }
+
+        @Override
+        public double error(float[] result, double inputRounding) {
+            LinearOracle.Numbers weight = index -> {
+                int output = Math.toIntExact(index / in);
+                int input = Math.toIntExact(index % in);
+                return element(output, input) * scale(output, input);
+            };
+            return new LinearOracle(rows, in, out, x.toFloats(), weight, null).error(result, inputRounding);
         }
     }
 
@@ -54,7 +84,7 @@ sealed interface Task {
         private static final double SLACK = 4;
 
         @Override
-        public double error(float[] result, boolean quantised) {
+        public double error(float[] result, double inputRounding) {
             return OpProblem.error(result, expected, bounds, SLACK);
         }
     }

@@ -14,4 +14,9 @@ class LibtorchPeerTest extends PeerContract {
     List<DType> types() {
         return List.of(DType.F32, DType.BF16);
     }
+
+    @Override
+    List<Integer> groups() {
+        return List.of();
+    }
 }

@@ -14,4 +14,9 @@ class OrtPeerTest extends PeerContract {
     List<DType> types() {
         return List.of(DType.F32, DType.BF16, DType.I8);
     }
+
+    @Override
+    List<Integer> groups() {
+        return List.of(32, 128);
+    }
 }

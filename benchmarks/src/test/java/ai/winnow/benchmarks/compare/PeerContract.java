@@ -2,6 +2,7 @@ package ai.winnow.benchmarks.compare;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import ai.winnow.benchmarks.compare.Task.FourBitTask;
 import ai.winnow.benchmarks.compare.Task.LinearTask;
 import ai.winnow.contract.Fill;
 import ai.winnow.contract.PackedWeight;
@@ -11,6 +12,7 @@ import ai.winnow.tensor.Layout.Order;
 import ai.winnow.tensor.Tensor;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.util.List;
 import java.util.SplittableRandom;
 import java.util.stream.Stream;
@@ -20,7 +22,7 @@ import org.junit.jupiter.api.TestFactory;
 /** A comparison is worth something only if the peer computes the same. */
 abstract class PeerContract {
 
-    private static final int IN = 256;
+    private static final int IN = 512;
     private static final int OUT = 96;
 
     /** The peer, with two threads. */
@@ -40,6 +42,20 @@ abstract class PeerContract {
                 })));
     }
 
+    /** Sizes of the groups of 4-bit weights that it takes. */
+    abstract List<Integer> groups();
+
+    @TestFactory
+    Stream<DynamicTest> aLinearLayerOfFourBitsIsTheOracles() {
+        return groups().stream().flatMap(group -> Stream.of(1, 20)
+                .map(rows -> DynamicTest.dynamicTest(rows + " rows, groups of " + group, () -> {
+                    try (Arena arena = Arena.ofShared();
+                            Peer peer = peer()) {
+                        requireSame(peer, fourBit(rows, group, arena));
+                    }
+                })));
+    }
+
     /** The judge is no rubber stamp: one input that is not in the sum is seen. */
     @TestFactory
     Stream<DynamicTest> aMissingInputIsSeen() {
@@ -54,18 +70,18 @@ abstract class PeerContract {
                         LinearTask other = new LinearTask(1, IN, OUT, type, fewer, task.weight());
                         try (Subject subject = peer.open(other).orElseThrow()) {
                             subject.run();
-                            assertThat(task.error(subject.result(), subject.quantisesInputs()))
+                            assertThat(task.error(subject.result(), subject.inputRounding()))
                                     .isGreaterThan(1);
                         }
                     }
                 }));
     }
 
-    static void requireSame(Peer peer, Task task) {
+    private static void requireSame(Peer peer, Task task) {
         try (Subject subject = peer.open(task).orElseThrow()) {
             for (int i = 0; i < 3; i++) { // several copies
                 subject.run();
-                assertThat(task.error(subject.result(), subject.quantisesInputs()))
+                assertThat(task.error(subject.result(), subject.inputRounding()))
                         .isLessThan(1);
             }
         }
@@ -78,7 +94,21 @@ abstract class PeerContract {
         return new LinearTask(rows, IN, OUT, type, random(arena, 1, rows, IN), weight);
     }
 
-    static Tensor random(Arena arena, long seed, long rows, long columns) {
+    /** Random elements, and scales that differ from group to group. */
+    private static FourBitTask fourBit(int rows, int group, Arena arena) {
+        Tensor elements = Tensor.allocate(arena, DType.I8, OUT, IN);
+        Tensor scales = Tensor.allocate(arena, DType.F32, OUT, IN / group);
+        SplittableRandom random = new SplittableRandom(4);
+        for (long i = 0; i < OUT * IN; i++) {
+            elements.segment().set(ValueLayout.JAVA_BYTE, i, (byte) random.nextInt(-8, 8));
+        }
+        for (long i = 0; i < OUT * IN / group; i++) {
+            scales.segment().setAtIndex(ValueLayout.JAVA_FLOAT, i, (float) random.nextDouble(0.01, 0.1));
+        }
+        return new FourBitTask(rows, IN, OUT, group, random(arena, 1, rows, IN), elements, scales);
+    }
+
+    private static Tensor random(Arena arena, long seed, long rows, long columns) {
         Tensor tensor = Tensor.allocate(arena, DType.F32, rows, columns);
         Fill.normal(1).fill(tensor, new SplittableRandom(seed));
         return tensor;

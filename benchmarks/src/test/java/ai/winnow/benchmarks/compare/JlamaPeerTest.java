@@ -1,0 +1,22 @@
+package ai.winnow.benchmarks.compare;
+
+import ai.winnow.tensor.DType;
+import java.util.List;
+
+class JlamaPeerTest extends PeerContract {
+
+    @Override
+    Peer peer() {
+        return new JlamaPeer(2);
+    }
+
+    @Override
+    List<DType> types() {
+        return List.of(DType.F32, DType.BF16);
+    }
+
+    @Override
+    List<Integer> groups() {
+        return List.of(32, 128);
+    }
+}
