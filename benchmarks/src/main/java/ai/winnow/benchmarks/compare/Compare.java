@@ -88,7 +88,7 @@ public final class Compare {
     /** What stands between the products: 512 rows of a model like Llama-7B. */
     private static List<Problem> smallOps() {
         int rows = 512;
-        OpCase embedding = OpCases.embedding(Phase.PREFILL, rows, 32_000, 4096, DType.BF16);
+        OpCase embedding = OpCases.embedding(Phase.PREFILL, rows, 8192, 4096, DType.BF16);
         int[] everyOther = IntStream.range(0, rows / 2).map(i -> 2 * i).toArray();
         return List.of(
                 small("rms-norm", rows + "x4096", OpCases.rmsNorm(Phase.PREFILL, rows, 1, 4096, 4096)),
@@ -151,11 +151,12 @@ public final class Compare {
             if (problems.isEmpty()) {
                 continue;
             }
-            List<Peer> peers = peers(peerNames, threads);
+            Rounds rounds = new Rounds();
+            List<Peer> peers = peers(peerNames, threads, rounds);
             try (Workers workers = new Workers(threads);
                     Limits limits = new Limits(workers);
-                    Ours ours = new Ours(backends, workers)) {
-                Contest contest = new Contest(ours, limits, peers, new Rounds());
+                    Ours ours = new Ours(backends, workers, rounds)) {
+                Contest contest = new Contest(ours, limits, peers, rounds);
                 for (Problem problem : problems) {
                     Contest.Outcome outcome = contest.run(problem);
                     outcomes.add(outcome);
@@ -170,14 +171,14 @@ public final class Compare {
         return new ReportFiles.Report(ReportFiles.machine(), new Row.Limits(read, fma), outcomes);
     }
 
-    private static List<Peer> peers(String names, int threads) {
+    private static List<Peer> peers(String names, int threads, Rounds rounds) {
         List<Peer> peers = new ArrayList<>();
         for (String name : names.isBlank() ? new String[0] : names.split(",")) {
             peers.add(
                     switch (name.strip()) {
                         case "libtorch" -> new LibtorchPeer(threads);
-                        case "ort" -> new OrtPeer(threads);
-                        case "jlama" -> new JlamaPeer(threads);
+                        case "ort" -> new OrtPeer(threads, rounds);
+                        case "jlama" -> new JlamaPeer(threads, rounds);
                         default ->
                             throw new IllegalArgumentException(
                                     "the peers are libtorch, ort and jlama, not '" + name + "'");

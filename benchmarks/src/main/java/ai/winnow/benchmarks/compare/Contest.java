@@ -1,10 +1,10 @@
 package ai.winnow.benchmarks.compare;
 
 import ai.winnow.benchmarks.compare.Entry.Sparse;
+import ai.winnow.benchmarks.compare.Rounds.Timed;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /** Runs one comparison: our kernel, our dense one where it is sparse, the limits and the peers, all in the same rounds. */
@@ -20,7 +20,7 @@ record Contest(Ours ours, Limits limits, List<Peer> peers, Rounds rounds) {
             if (task != null) {
                 peers.forEach(peer -> peer.open(task).ifPresent(subject -> opened.put(peer.name(), subject)));
             }
-            Map<String, Double> times = rounds.time(subjects(entry, opened), Set.of(Limits.READ, Limits.FMA));
+            Map<String, Double> times = rounds.time(subjects(problem.label(), entry, opened));
             requireSame(problem, task, opened);
             double error = entry.oracle().error(entry.ours().result());
             if (!(error <= 1)) {
@@ -43,14 +43,15 @@ record Contest(Ours ours, Limits limits, List<Peer> peers, Rounds rounds) {
     record Outcome(Row row, Map<String, String> calls) {}
 
     /** The peers come last: their threads may go on for a while. */
-    private Map<String, Runnable> subjects(Entry entry, Map<String, Subject> opened) {
-        Map<String, Runnable> subjects = new LinkedHashMap<>();
-        subjects.put(OURS, entry.ours()::run);
-        if (entry.sparse() != null) {
-            subjects.put(DENSE, entry.sparse().ownDense()::run);
+    private Map<String, Timed> subjects(Problem.Label label, Entry entry, Map<String, Subject> opened) {
+        Map<String, Timed> subjects = new LinkedHashMap<>();
+        subjects.put(OURS, new Timed(entry.ours()::run, label.code(), false));
+        Sparse sparse = entry.sparse();
+        if (sparse != null) {
+            subjects.put(DENSE, new Timed(sparse.ownDense()::run, DENSE + label.code(), false));
         }
-        subjects.putAll(limits.subjects());
-        opened.forEach((name, subject) -> subjects.put(name, subject::run));
+        limits.subjects().forEach((name, loop) -> subjects.put(name, new Timed(loop, name, true)));
+        opened.forEach((name, subject) -> subjects.put(name, new Timed(subject::run, subject.call(), false)));
         return subjects;
     }
 

@@ -44,6 +44,7 @@ record FeedForwardNumbers(
     static final String UP = "up";
     static final String DOWN = "down";
 
+    private static final int GREATEST = 127;
     private static final int PERIOD = 1_000_003;
     private static final int SAMPLES = 200;
 
@@ -118,7 +119,7 @@ record FeedForwardNumbers(
                 double sum = 0;
                 double magnitudes = 0;
                 for (int i : inputs) {
-                    double term = numbers[place(o, i, x.length)] * scale * x[i];
+                    double term = number(numbers, o, i, x.length) * scale * x[i];
                     sum += term;
                     magnitudes += Math.abs(term);
                 }
@@ -151,7 +152,7 @@ record FeedForwardNumbers(
             double magnitudes = 0;
             double squares = 0;
             for (int i = 0; i < intermediate; i++) {
-                double weight = numbers[place(output, i, intermediate)] * scale;
+                double weight = number(numbers, output, i, intermediate) * scale;
                 sum += weight * product[i];
                 magnitudes += Math.abs(weight * product[i]);
                 squares += weight * lost[i] * weight * lost[i];
@@ -162,22 +163,23 @@ record FeedForwardNumbers(
         return worst;
     }
 
-    private static int place(int output, int input, int inputs) {
-        return (int) (((long) output * inputs + input) % PERIOD);
+    /** The first of each row is the greatest, so that int8 weights get the very scale. */
+    private static int number(byte[] numbers, int output, int input, int inputs) {
+        return input == 0 ? GREATEST : numbers[(int) (((long) output * inputs + input) % PERIOD)];
     }
 
     private static byte[] numbers(String name) {
         SplittableRandom random = new SplittableRandom(name.hashCode());
         byte[] numbers = new byte[PERIOD];
         for (int i = 0; i < PERIOD; i++) {
-            numbers[i] = (byte) random.nextInt(-127, 128);
+            numbers[i] = (byte) random.nextInt(-GREATEST, GREATEST + 1);
         }
         return numbers;
     }
 
     /** A power of two that gives sums of about the size of the inputs. */
     private static double scale(int inputs) {
-        double deviation = 127 / Math.sqrt(3);
+        double deviation = GREATEST / Math.sqrt(3);
         return Math.scalb(1.0, -Math.getExponent(deviation * Math.sqrt(inputs)));
     }
 
@@ -210,6 +212,10 @@ record FeedForwardNumbers(
         for (long at = 0; at < count; at += PERIOD) {
             int some = (int) Math.min(PERIOD, count - at);
             MemorySegment.copy(floats, 0, target, ValueLayout.JAVA_FLOAT, 4 * at, some);
+        }
+        long columns = spec.shape().max(1);
+        for (long at = 0; at < count; at += columns) {
+            target.setAtIndex(ValueLayout.JAVA_FLOAT, at, GREATEST * scale);
         }
         return tensor;
     }

@@ -43,8 +43,10 @@ final class JlamaPeer implements Peer {
     private final List<TensorOperations> operations =
             List.of(new PanamaTensorOperations(MachineSpec.VECTOR_TYPE), new NativeSimdTensorOperations());
     private final ForkJoinPool pool;
+    private final Rounds rounds;
 
-    JlamaPeer(int threads) {
+    JlamaPeer(int threads, Rounds rounds) {
+        this.rounds = rounds;
         this.pool = new ForkJoinPool(threads);
     }
 
@@ -155,7 +157,7 @@ final class JlamaPeer implements Peer {
                         quantised ? TOWARDS_ZERO : 0));
             }
         }
-        return new Owned(Rounds.fastest(ways), arena);
+        return new Owned(rounds.fastest(ways), arena);
     }
 
     /** One of several ways that share their operands: the others closed nothing. */

@@ -15,6 +15,7 @@ import ai.winnow.tensor.Tensor;
 import java.util.Arrays;
 import java.util.BitSet;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A linear layer, dense or sparse. Peers compute the dense one, since none has another.
@@ -105,13 +106,15 @@ record LinearProblem(Label label, int rows, int in, int out, float sparsity, OpC
                 for (int o = 0; o < out; o++) {
                     computed += mask[o] == 0 ? 0 : 1;
                 }
-                yield sparse(ours, prepared, (double) computed / out, oracle, task);
+                // Peers have run the same dense layer beside sparse-gemv.
+                yield sparse(ours, prepared, (double) computed / out, oracle, null);
             }
             default -> throw new IllegalStateException(declared + " is not a linear layer");
         };
     }
 
-    private Entry sparse(Ours ours, Ours.Prepared prepared, double share, LinearOracle oracle, LinearTask task) {
+    private Entry sparse(
+            Ours ours, Ours.Prepared prepared, double share, LinearOracle oracle, @Nullable LinearTask task) {
         Subject dense = ours.dense(Fills.repeating(declared(rows, in, out, label.type())));
         Work work = Work.read(prepared.bytes() * share);
         return new Entry(prepared.subject(), work, y -> oracle.error(y, 0), new Sparse(dense, share), task);

@@ -11,13 +11,17 @@ record OpProblem(Label label, OpCase declared, Work work) implements Problem {
 
     /** An op that reads and writes all its operands once and does little else. */
     static OpProblem reading(Label label, OpCase declared) {
-        long bytes = declared.bytes(Collections.nCopies(declared.operands().size(), Layout.ROW_MAJOR));
-        return new OpProblem(label, declared, Work.read((double) bytes));
+        return new OpProblem(label, declared, Work.read((double) bytes(declared)));
+    }
+
+    private static long bytes(OpCase declared) {
+        return declared.bytes(Collections.nCopies(declared.operands().size(), Layout.ROW_MAJOR));
     }
 
     @Override
     public Entry open(Ours ours) {
-        Ours.Prepared prepared = ours.open(declared, 1);
+        double read = work.bound() == Bound.READ ? work.amount() / bytes(declared) : 1;
+        Ours.Prepared prepared = ours.open(Fills.repeating(declared), read);
         return Entry.dense(prepared.subject(), work, result -> error(prepared.first(), result), null);
     }
 

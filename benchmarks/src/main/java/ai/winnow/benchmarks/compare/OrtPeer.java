@@ -35,8 +35,10 @@ final class OrtPeer implements Peer {
 
     private final OrtEnvironment environment = OrtEnvironment.getEnvironment();
     private final int threads;
+    private final Rounds rounds;
 
-    OrtPeer(int threads) {
+    OrtPeer(int threads, Rounds rounds) {
+        this.rounds = rounds;
         this.threads = threads;
     }
 
@@ -97,7 +99,7 @@ final class OrtPeer implements Peer {
             String call = "MatMulNBits, computing in " + (quantised ? "int8" : "f32");
             ways.add(open(call, model, copies, task.x(), task.rows(), in, quantised ? TO_NEAREST : 0));
         }
-        return Rounds.fastest(ways);
+        return rounds.fastest(ways);
     }
 
     /** The weight turned to {@code [in, out]}, as MatMul wants it. */

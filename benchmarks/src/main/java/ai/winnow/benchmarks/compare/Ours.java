@@ -22,19 +22,21 @@ final class Ours implements AutoCloseable {
     private final Backends backends;
     private final KernelProvider provider;
     private final Workers workers;
+    private final Rounds rounds;
 
     /** The last dense kernel that sparse ones were timed beside; many of them in a row want the same. */
     private @Nullable Dense dense;
 
     private record Dense(String name, Subject subject) {}
 
-    Ours(Backends backends, Workers workers) {
+    Ours(Backends backends, Workers workers, Rounds rounds) {
         this.backends = backends;
         this.provider = backends.ready().stream()
                 .filter(backend -> backend.name().equals("simd"))
                 .findFirst()
                 .orElseThrow(() -> new IllegalStateException("the backend simd is not ready here: see winnow doctor"));
         this.workers = workers;
+        this.rounds = rounds;
     }
 
     Backends backends() {
@@ -82,7 +84,7 @@ final class Ours implements AutoCloseable {
 
     private Subject openFastest(OpCase declared) {
         Support.Supported support = support(declared);
-        return Rounds.fastest(PreparedCase.layouts(declared, support).stream()
+        return rounds.fastest(PreparedCase.layouts(declared, support).stream()
                 .map(layouts -> open(declared, support, layouts, 1).subject())
                 .toList());
     }

@@ -33,6 +33,11 @@ sealed interface Problem permits OpProblem, LinearProblem, AttentionProblem, Fee
             return new Label(kernel, type, shape, more);
         }
 
+        /** What has to be compiled: not how large it is, nor how much is skipped. */
+        String code() {
+            return kernel + type + params.get("rows") + params.get("predicate") + params.get("method");
+        }
+
         String dtype() {
             return type.name().toLowerCase(Locale.ROOT);
         }

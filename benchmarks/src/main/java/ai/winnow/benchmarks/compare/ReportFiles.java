@@ -111,29 +111,33 @@ final class ReportFiles {
         List<String> head = new ArrayList<>(
                 List.of("kernel", "type", "shape", "", "threads", "ms", "limit", "x our dense", "ideal"));
         peers.forEach(peer -> head.add("x " + peer));
-        String section = "";
+        Map<String, List<Row>> sections = new LinkedHashMap<>();
         for (Row row : report.rows()) {
-            String now = family(row.kernel()) + (row.threads() == 1 ? ", one thread" : "");
-            if (!now.equals(section)) {
-                section = now;
-                text.append("\n## ").append(now).append("\n\n");
-                line(text, head);
-                line(text, head.stream().map(each -> "---").toList());
-            }
-            List<String> cells = new ArrayList<>(List.of(
-                    row.kernel(),
-                    row.dtype(),
-                    row.shape(),
-                    params(row.params()),
-                    String.valueOf(row.threads()),
-                    format("%.3f", row.oursMs()),
-                    format("%.0f %%", 100 * row.limitFraction()),
-                    ratio(row.ownDenseMs(), row.oursMs()),
-                    row.idealFraction() == null ? "" : format("%.0f %%", 100 * row.idealFraction())));
-            peers.forEach(peer -> cells.add(ratio(row.peersMs().get(peer), row.oursMs())));
-            line(text, cells);
+            String section = family(row.kernel()) + (row.threads() == 1 ? ", one thread" : "");
+            sections.computeIfAbsent(section, _ -> new ArrayList<>()).add(row);
         }
+        sections.forEach((name, rows) -> {
+            text.append("\n## ").append(name).append("\n\n");
+            line(text, head);
+            line(text, head.stream().map(each -> "---").toList());
+            rows.forEach(row -> line(text, cells(row, peers)));
+        });
         return text.toString();
+    }
+
+    private static List<String> cells(Row row, Set<String> peers) {
+        List<String> cells = new ArrayList<>(List.of(
+                row.kernel(),
+                row.dtype(),
+                row.shape(),
+                params(row.params()),
+                String.valueOf(row.threads()),
+                format("%.3f", row.oursMs()),
+                format("%.0f %%", 100 * row.limitFraction()),
+                ratio(row.ownDenseMs(), row.oursMs()),
+                row.idealFraction() == null ? "" : format("%.0f %%", 100 * row.idealFraction())));
+        peers.forEach(peer -> cells.add(ratio(row.peersMs().get(peer), row.oursMs())));
+        return cells;
     }
 
     /** Which of its calls each peer was the fastest with, and where. */
@@ -201,7 +205,8 @@ final class ReportFiles {
             case "sparse-gemv" -> "inputs skipped";
             case "masked-rows" -> "outputs skipped";
             case "decode-attention", "prefill-attention" -> "attention";
-            default -> kernel;
+            case "ffn" -> "feed-forward networks";
+            default -> "between the products";
         };
     }
 
@@ -215,14 +220,30 @@ final class ReportFiles {
         chart.getStyler().setXAxisLabelRotation(60);
         chart.getStyler().setLegendPosition(LegendPosition.OutsideE);
         chart.getStyler().setAvailableSpaceFill(0.8);
-        List<String> names = rows.stream()
-                .map(row -> row.kernel() + " " + row.dtype() + " " + row.shape() + " " + params(row.params()))
-                .toList();
+        List<String> names = rows.stream().map(row -> name(row, rows)).toList();
         series(chart, "our dense", names, rows, Row::ownDenseMs);
         for (String peer : peers(rows)) {
             series(chart, peer, names, rows, row -> row.peersMs().get(peer));
         }
         return chart;
+    }
+
+    /** What distinguishes {@code row} from others of its chart. */
+    private static String name(Row row, List<Row> rows) {
+        List<String> words = new ArrayList<>();
+        if (rows.stream().anyMatch(other -> !other.kernel().equals(row.kernel()))) {
+            words.add(row.kernel());
+        }
+        words.add(row.dtype());
+        if (rows.stream().anyMatch(other -> !other.shape().equals(row.shape()))) {
+            words.add(row.shape());
+        }
+        row.params().forEach((name, value) -> {
+            if (rows.stream().anyMatch(other -> !value.equals(other.params().get(name)))) {
+                words.add(value instanceof Number ? name + " " + value : value.toString());
+            }
+        });
+        return String.join(" ", words);
     }
 
     private static void series(

@@ -2,6 +2,7 @@ package ai.winnow.benchmarks.compare;
 
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -11,7 +12,7 @@ import java.util.Set;
 /** Times subjects in turns, round by round, so that a noisy host hits all alike. */
 final class Rounds {
 
-    private static final int ROUNDS = 15;
+    private static final int ROUNDS = 13;
 
     /** A subject that is faster runs several times a round. */
     private static final double LEAST_NANOS = 2e6;
@@ -25,27 +26,35 @@ final class Rounds {
     private static final long PAUSE_AFTER_SPINNERS_MILLIS = 20;
     private static final Set<String> SPINNERS = Set.of("libtorch");
 
-    // Warming up: one stretch after the other until one is no faster than those before.
+    // Warming up: one stretch after the other until some in a row were no faster than those before. The JVM compiles in
+    // steps, and
+    // code that is new to it may stay as slow as it is for half a second before the next.
     private static final long STRETCH_NANOS = 50_000_000;
-    private static final int LEAST_STRETCHES = 4;
-
-    private static final int MOST_STRETCHES = 16;
+    private static final int MOST_STRETCHES = 40;
+    private static final int PATIENCE = 11;
+    private static final int PATIENCE_WITH_KNOWN_CODE = 2;
     private static final double STILL_FASTER = 0.97;
 
-    private final Set<String> warm = new HashSet<>();
-    private final Map<String, Integer> repeats = new LinkedHashMap<>();
+    private final Set<String> known = new HashSet<>();
+    private final Map<String, Integer> limitRepeats = new HashMap<>();
 
     /**
-     * The median time of a run of each, in nanoseconds, by name.
+     * Something to time.
      *
-     * @param always names that stand for the same work in each call: they are warmed up once
+     * @param code what runs: code that ran before is compiled
+     * @param limit whether it is the same work whenever it is timed, and needs to warm up once only
      */
-    Map<String, Double> time(Map<String, Runnable> subjects, Set<String> always) {
+    record Timed(Runnable run, String code, boolean limit) {}
+
+    /** The median time of a run of each, in nanoseconds, by name. */
+    Map<String, Double> time(Map<String, Timed> subjects) {
+        Map<String, Integer> repeats = new HashMap<>();
         subjects.forEach((name, subject) -> {
-            if (warm.add(name) || !always.contains(name)) {
-                repeats.put(name, repeats(warm(subject)));
-                pause(name);
-            }
+            int count = subject.limit()
+                    ? limitRepeats.computeIfAbsent(name, _ -> repeats(warm(subject.run(), subject.code())))
+                    : repeats(warm(subject.run(), subject.code()));
+            repeats.put(name, count);
+            pause(name);
         });
         Map<String, List<Double>> times = new LinkedHashMap<>();
         for (int round = 0; round < ROUNDS; round++) {
@@ -53,7 +62,7 @@ final class Rounds {
                 int count = repeats.getOrDefault(name, 1);
                 long start = System.nanoTime();
                 for (int i = 0; i < count; i++) {
-                    subject.run();
+                    subject.run().run();
                 }
                 double nanos = (double) (System.nanoTime() - start) / count;
                 times.computeIfAbsent(name, _ -> new ArrayList<>()).add(nanos);
@@ -66,11 +75,11 @@ final class Rounds {
     }
 
     /** Keeps the fastest of several ways to compute the same and closes the others. */
-    static Subject fastest(List<Subject> subjects) {
+    Subject fastest(List<Subject> subjects) {
         int best = 0;
         double least = Double.POSITIVE_INFINITY;
         for (int i = 0; i < subjects.size() && subjects.size() > 1; i++) {
-            double nanos = warm(subjects.get(i)::run);
+            double nanos = warm(subjects.get(i)::run, subjects.get(i).call());
             if (nanos < least) {
                 least = nanos;
                 best = i;
@@ -91,15 +100,14 @@ final class Rounds {
     }
 
     /** Until its code is compiled and it gets no faster; @return the median nanoseconds of its fastest stretch. */
-    private static double warm(Runnable subject) {
+    private double warm(Runnable subject, String code) {
+        int patience = known.add(code) ? PATIENCE : PATIENCE_WITH_KNOWN_CODE;
         double best = Double.POSITIVE_INFINITY;
-        for (int stretch = 0; stretch < MOST_STRETCHES; stretch++) {
+        int since = 0;
+        for (int i = 0; i < MOST_STRETCHES && since < patience; i++) {
             double now = stretch(subject);
-            boolean settled = stretch + 1 >= LEAST_STRETCHES && now > STILL_FASTER * best;
+            since = now < STILL_FASTER * best ? 0 : since + 1;
             best = Math.min(best, now);
-            if (settled) {
-                break;
-            }
         }
         return best;
     }

@@ -7,7 +7,7 @@ class JlamaPeerTest extends PeerContract {
 
     @Override
     Peer peer() {
-        return new JlamaPeer(2);
+        return new JlamaPeer(2, new Rounds());
     }
 
     @Override

@@ -7,7 +7,7 @@ class OrtPeerTest extends PeerContract {
 
     @Override
     Peer peer() {
-        return new OrtPeer(2);
+        return new OrtPeer(2, new Rounds());
     }
 
     @Override
