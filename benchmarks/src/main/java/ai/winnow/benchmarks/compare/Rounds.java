@@ -32,7 +32,7 @@ final class Rounds {
     private static final long STRETCH_NANOS = 50_000_000;
     private static final int MOST_STRETCHES = 40;
     private static final int PATIENCE = 11;
-    private static final int PATIENCE_WITH_KNOWN_CODE = 2;
+    private static final int PATIENCE_WITH_KNOWN_CODE = 1;
     private static final double STILL_FASTER = 0.97;
 
     private final Set<String> known = new HashSet<>();

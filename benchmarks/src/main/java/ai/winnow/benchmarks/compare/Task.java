@@ -2,6 +2,7 @@ package ai.winnow.benchmarks.compare;
 
 import ai.winnow.tensor.DType;
 import ai.winnow.tensor.Tensor;
+import java.lang.foreign.Arena;
 import java.lang.foreign.ValueLayout;
 
 /** What a peer is asked to compute: the same numbers as ours, in f32 and row-major, and how its result is judged. */
@@ -37,6 +38,28 @@ sealed interface Task {
      * @param scales {@code F32 [out, in / group]}
      */
     record FourBitTask(int rows, int in, int out, int group, Tensor x, Tensor elements, Tensor scales) implements Task {
+
+        /**
+         * The numbers of {@code weight}, {@code F32 [out, in]}, rounded: the greatest of each group becomes 7. A peer is judged by
+         * what it was given.
+         */
+        static FourBitTask quantised(int rows, int in, int out, int group, Tensor x, Tensor weight, Arena arena) {
+            Tensor elements = Tensor.allocate(arena, DType.I8, out, in);
+            Tensor scales = Tensor.allocate(arena, DType.F32, out, in / group);
+            for (long from = 0; from < (long) out * in; from += group) {
+                float greatest = 0;
+                for (long i = from; i < from + group; i++) {
+                    greatest = Math.max(greatest, Math.abs(weight.getFloat(i)));
+                }
+                float scale = greatest == 0 ? 1 : greatest / 7;
+                scales.segment().setAtIndex(ValueLayout.JAVA_FLOAT, from / group, scale);
+                for (long i = from; i < from + group; i++) {
+                    byte element = (byte) Math.round(weight.getFloat(i) / scale);
+                    elements.segment().set(ValueLayout.JAVA_BYTE, i, element);
+                }
+            }
+            return new FourBitTask(rows, in, out, group, x, elements, scales);
+        }
 
         int element(int output, int input) {
             return elements.segment().get(ValueLayout.JAVA_BYTE, (long) output * in + input);

@@ -2,7 +2,11 @@ package ai.winnow.benchmarks.compare;
 
 import ai.winnow.tensor.DType;
 import java.util.List;
+import org.junit.jupiter.api.condition.EnabledOnOs;
+import org.junit.jupiter.api.condition.OS;
 
+/** {@code benchmarks} has Jlama's native library for this system only. */
+@EnabledOnOs(value = OS.LINUX, architectures = "amd64")
 class JlamaPeerTest extends PeerContract {
 
     @Override

@@ -94,18 +94,11 @@ abstract class PeerContract {
         return new LinearTask(rows, IN, OUT, type, random(arena, 1, rows, IN), weight);
     }
 
-    /** Random elements, and scales that differ from group to group. */
     private static FourBitTask fourBit(int rows, int group, Arena arena) {
-        Tensor elements = Tensor.allocate(arena, DType.I8, OUT, IN);
-        Tensor scales = Tensor.allocate(arena, DType.F32, OUT, IN / group);
-        SplittableRandom random = new SplittableRandom(4);
-        for (long i = 0; i < OUT * IN; i++) {
-            elements.segment().set(ValueLayout.JAVA_BYTE, i, (byte) random.nextInt(-8, 8));
-        }
-        for (long i = 0; i < OUT * IN / group; i++) {
-            scales.segment().setAtIndex(ValueLayout.JAVA_FLOAT, i, (float) random.nextDouble(0.01, 0.1));
-        }
-        return new FourBitTask(rows, IN, OUT, group, random(arena, 1, rows, IN), elements, scales);
+        Tensor x = random(arena, 1, rows, IN);
+        FourBitTask task = FourBitTask.quantised(rows, IN, OUT, group, x, random(arena, 2, OUT, IN), arena);
+        task.elements().segment().set(ValueLayout.JAVA_BYTE, 5, (byte) -8); // what rounding never gives
+        return task;
     }
 
     private static Tensor random(Arena arena, long seed, long rows, long columns) {

@@ -11,6 +11,8 @@ import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.TestFactory;
+import org.junit.jupiter.api.condition.EnabledOnOs;
+import org.junit.jupiter.api.condition.OS;
 
 /** Every kind of problem, small: our kernel passes its judge, and a result that is a little wrong does not. */
 class ProblemTest {
@@ -66,6 +68,7 @@ class ProblemTest {
     }
 
     @TestFactory
+    @EnabledOnOs(value = OS.LINUX, architectures = "amd64")
     Stream<DynamicTest> libtorchsAttentionIsOurs() {
         return PROBLEMS.stream()
                 .filter(AttentionProblem.class::isInstance)
