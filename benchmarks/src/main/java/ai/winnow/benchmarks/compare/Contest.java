@@ -48,7 +48,9 @@ record Contest(Ours ours, Limits limits, List<Peer> peers, Rounds rounds) {
         subjects.put(OURS, new Timed(entry.ours()::run, label.code(), false));
         Sparse sparse = entry.sparse();
         if (sparse != null) {
-            subjects.put(DENSE, new Timed(sparse.ownDense()::run, DENSE + label.code(), false));
+            Subject dense = sparse.ownDense();
+            subjects.put(
+                    DENSE, new Timed(dense::run, dense.call() + label.params().get("rows"), false));
         }
         limits.subjects().forEach((name, loop) -> subjects.put(name, new Timed(loop, name, true)));
         opened.forEach((name, subject) -> subjects.put(name, new Timed(subject::run, subject.call(), false)));

@@ -33,9 +33,9 @@ sealed interface Problem permits OpProblem, LinearProblem, AttentionProblem, Fee
             return new Label(kernel, type, shape, more);
         }
 
-        /** What has to be compiled: not how large it is, nor how much is skipped. */
+        /** What the JVM has to compile. How much is skipped decides which branches are taken, the size does not. */
         String code() {
-            return kernel + type + params.get("rows") + params.get("predicate") + params.get("method");
+            return kernel + type + params;
         }
 
         String dtype() {
