@@ -14,25 +14,31 @@ record Contest(Ours ours, Limits limits, List<Peer> peers, Rounds rounds) {
     private static final String DENSE = "our dense";
 
     Outcome run(Problem problem) {
-        Map<String, Subject> opened = new LinkedHashMap<>();
         try (Entry entry = problem.open(ours)) {
-            Task task = entry.task();
-            if (task != null) {
-                peers.forEach(peer -> peer.open(task).ifPresent(subject -> opened.put(peer.name(), subject)));
+            Map<String, Subject> opened = new LinkedHashMap<>();
+            try {
+                return run(problem, entry, opened);
+            } finally {
+                opened.values().forEach(Subject::close); // before the memory that they share with ours
             }
-            Map<String, Double> times = rounds.time(subjects(problem.label(), entry, opened));
-            requireSame(problem, task, opened);
-            double error = entry.oracle().error(entry.ours().result());
-            if (!(error <= 1)) {
-                throw new IllegalStateException(
-                        problem.label() + " is wrong: its error is " + error + " of what is allowed");
-            }
-            Map<String, String> calls = new LinkedHashMap<>();
-            opened.forEach((name, subject) -> calls.put(name, subject.call()));
-            return new Outcome(row(problem.label(), entry, times, error), calls);
-        } finally {
-            opened.values().forEach(Subject::close);
         }
+    }
+
+    private Outcome run(Problem problem, Entry entry, Map<String, Subject> opened) {
+        Task task = entry.task();
+        if (task != null) {
+            peers.forEach(peer -> peer.open(task).ifPresent(subject -> opened.put(peer.name(), subject)));
+        }
+        Map<String, Double> times = rounds.time(subjects(problem.label(), entry, opened));
+        requireSame(problem, task, opened);
+        double error = entry.oracle().error(entry.ours().result());
+        if (!(error <= 1)) {
+            throw new IllegalStateException(
+                    problem.label() + " is wrong: its error is " + error + " of what is allowed");
+        }
+        Map<String, String> calls = new LinkedHashMap<>();
+        opened.forEach((name, subject) -> calls.put(name, subject.call()));
+        return new Outcome(row(problem.label(), entry, times, error), calls);
     }
 
     /**
