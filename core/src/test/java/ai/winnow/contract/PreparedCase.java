@@ -115,6 +115,23 @@ public record PreparedCase(
                 Storage.wrap(scratch, arena).segment());
     }
 
+    /** The same once more in other memory: what is read and written is copied, what is meant and the scratch are shared. */
+    public PreparedCase copy(Arena arena) {
+        List<Tensor> copies = new ArrayList<>();
+        for (Tensor input : inputs) {
+            Tensor copy = Tensor.allocate(arena, input.spec(), input.layout());
+            MemorySegment.copy(
+                    input.segment(), 0, copy.segment(), 0, input.layout().bytes(input.spec()));
+            copies.add(copy);
+        }
+        List<Guarded> results = declared.request().outputs().stream()
+                .map(spec -> Guarded.allocate(spec, arena))
+                .toList();
+        Operands bound =
+                declared.bind(copies, results.stream().map(Guarded::tensor).toList(), arena);
+        return new PreparedCase(declared, kernel, copies, meant, results, bound, scratch);
+    }
+
     /** All combinations of the layouts that {@code support} offers for the case's operands. */
     public static List<List<Layout>> layouts(OpCase declared, Support.Supported support) {
         List<List<Layout>> combinations = List.of(List.of());

@@ -1,7 +1,10 @@
 package ai.winnow.benchmarks.compare;
 
-import java.io.ByteArrayOutputStream;
+import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
 
 /**
  * An ONNX model of one node, in the bytes of onnx.proto (protocol buffers' wire format): {@code x [rows, in]} and constants in, {@code
@@ -10,7 +13,11 @@ import java.nio.charset.StandardCharsets;
 final class OnnxModel {
 
     static final int FLOAT = 1;
+    static final int UINT8 = 2;
     static final int INT8 = 3;
+
+    /** The type of an attribute that is a whole number. */
+    private static final int INT = 2;
 
     private final Message graph = new Message();
     private final Message node = new Message();
@@ -38,6 +45,12 @@ final class OnnxModel {
         return this;
     }
 
+    /** A whole number that the operator asks for. */
+    OnnxModel attribute(String name, long value) {
+        node.message(5, new Message().text(1, name).number(3, value).number(20, INT));
+        return this;
+    }
+
     byte[] bytes(long rows, long in, long out) {
         graph.message(1, node.text(2, "y"));
         graph.text(2, "one");
@@ -58,13 +71,14 @@ final class OnnxModel {
         return new Message().text(1, name).message(2, new Message().message(1, tensor));
     }
 
-    /** Fields of one message, written one after the other. */
+    /** Fields of one message, one after the other. A weight is kept as it came and copied once, at the end. */
     private static final class Message {
-        private final ByteArrayOutputStream out = new ByteArrayOutputStream();
+        private final List<byte[]> pieces = new ArrayList<>();
+        private int length;
 
         Message number(int field, long value) {
-            varint((long) field << 3);
-            varint(value);
+            add(varint((long) field << 3));
+            add(varint(value));
             return this;
         }
 
@@ -72,32 +86,46 @@ final class OnnxModel {
             return bytes(field, value.getBytes(StandardCharsets.UTF_8));
         }
 
-        Message message(int field, Message value) {
-            return bytes(field, value.bytes());
+        Message bytes(int field, byte[] value) {
+            return delimited(field, value.length, List.of(value));
         }
 
-        Message bytes(int field, byte[] value) {
-            varint(((long) field << 3) | 2);
-            varint(value.length);
-            out.writeBytes(value);
+        Message message(int field, Message value) {
+            return delimited(field, value.length, value.pieces);
+        }
+
+        private Message delimited(int field, int size, List<byte[]> value) {
+            add(varint(((long) field << 3) | 2));
+            add(varint(size));
+            value.forEach(this::add);
             return this;
         }
 
         void raw(Message fields) {
-            out.writeBytes(fields.bytes());
+            fields.pieces.forEach(this::add);
+        }
+
+        private void add(byte[] piece) {
+            pieces.add(piece);
+            length = Math.addExact(length, piece.length);
         }
 
         byte[] bytes() {
-            return out.toByteArray();
+            ByteBuffer all = ByteBuffer.allocate(length);
+            pieces.forEach(all::put);
+            return all.array();
         }
 
-        private void varint(long value) {
+        private static byte[] varint(long value) {
+            byte[] bytes = new byte[10];
+            int count = 0;
             long rest = value;
             while (rest >= 0x80) {
-                out.write((int) ((rest & 0x7f) | 0x80));
+                bytes[count++] = (byte) ((rest & 0x7f) | 0x80);
                 rest >>>= 7;
             }
-            out.write((int) rest);
+            bytes[count++] = (byte) rest;
+            return Arrays.copyOf(bytes, count);
         }
     }
 }

@@ -4,21 +4,41 @@ import ai.onnxruntime.OnnxTensor;
 import ai.onnxruntime.OrtEnvironment;
 import ai.onnxruntime.OrtException;
 import ai.onnxruntime.OrtSession;
+import ai.winnow.benchmarks.compare.Task.AttentionTask;
+import ai.winnow.benchmarks.compare.Task.FourBitTask;
+import ai.winnow.benchmarks.compare.Task.LinearTask;
 import ai.winnow.tensor.DType;
 import ai.winnow.tensor.Tensor;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 
-/** ONNX Runtime: MatMul in f32, DynamicQuantizeMatMul for int8 weights with a scale for each output. */
+/**
+ * ONNX Runtime: MatMul in f32, DynamicQuantizeMatMul for int8 weights with a scale for each output, MatMulNBits for weights of 4
+ * bits.
+ */
 final class OrtPeer implements Peer {
+
+    /** Levels of accuracy that MatMulNBits has: in what inputs are rounded and multiplied. */
+    private static final int COMPUTES_IN_INT8 = 4;
+
+    private static final int COMPUTES_IN_F32 = 1;
+
+    private static final double TO_NEAREST = 0.5;
 
     private final OrtEnvironment environment = OrtEnvironment.getEnvironment();
     private final int threads;
+    private final Rounds rounds;
 
-    OrtPeer(int threads) {
+    OrtPeer(int threads, Rounds rounds) {
+        this.rounds = rounds;
         this.threads = threads;
     }
 
@@ -28,41 +48,77 @@ final class OrtPeer implements Peer {
     }
 
     @Override
-    public Optional<Subject> linear(LinearProblem problem, DType type) {
-        OnnxModel model = type == DType.I8 ? quantised(problem) : plain(problem);
-        byte[] bytes = model.bytes(problem.rows(), problem.in(), problem.out());
-        FloatBuffer x = ByteBuffer.allocateDirect(4 * problem.rows() * problem.in())
-                .order(ByteOrder.nativeOrder())
-                .asFloatBuffer();
-        x.put(problem.x().toFloats(), 0, problem.rows() * problem.in()).flip();
-        try {
-            return Optional.of(new Run(bytes, x, problem.rows(), problem.in()));
-        } catch (OrtException e) {
-            throw new IllegalStateException(
-                    "ONNX Runtime refuses the model of " + problem.in() + " -> " + problem.out(), e);
+    public Optional<Subject> open(Task task) {
+        return switch (task) {
+            case LinearTask linear -> Optional.of(linear(linear));
+            case FourBitTask fourBit -> Optional.of(fourBit(fourBit));
+            case AttentionTask _ -> Optional.empty();
+        };
+    }
+
+    private Subject linear(LinearTask task) {
+        int in = task.in();
+        int out = task.out();
+        boolean quantised = task.type() == DType.I8;
+        byte[] model = (quantised ? quantised(task) : plain(task)).bytes(task.rows(), in, out);
+        int copies = Rotation.copies((quantised ? 1L : 4L) * in * out);
+        String call = quantised ? "DynamicQuantizeMatMul" : "MatMul";
+        return open(call, model, copies, task.x(), task.rows(), in, quantised ? TO_NEAREST : 0);
+    }
+
+    /** Input {@code 2 j} lies in the low half of byte {@code j}; without zero points 8 stands for 0. */
+    private Subject fourBit(FourBitTask task) {
+        int in = task.in();
+        int out = task.out();
+        int group = task.group();
+        byte[] packed = new byte[out * in / 2];
+        ByteBuffer scales = ByteBuffer.allocate(4 * out * (in / group)).order(ByteOrder.LITTLE_ENDIAN);
+        for (int output = 0; output < out; output++) {
+            for (int input = 0; input < in; input += 2) {
+                int low = task.element(output, input) + 8;
+                int high = task.element(output, input + 1) + 8;
+                packed[(output * in + input) / 2] = (byte) (low | high << 4);
+            }
+            for (int input = 0; input < in; input += group) {
+                scales.putFloat(task.scale(output, input));
+            }
         }
+        int copies = Rotation.copies(packed.length + scales.capacity());
+        List<Subject> ways = new ArrayList<>();
+        for (int accuracy : new int[] {COMPUTES_IN_INT8, COMPUTES_IN_F32}) {
+            byte[] model = new OnnxModel("MatMulNBits", "com.microsoft", 17)
+                    .constant("w", OnnxModel.UINT8, packed, out, in / group, group / 2)
+                    .constant("scales", OnnxModel.FLOAT, scales.array(), (long) out * (in / group))
+                    .attribute("K", in)
+                    .attribute("N", out)
+                    .attribute("bits", 4)
+                    .attribute("block_size", group)
+                    .attribute("accuracy_level", accuracy)
+                    .bytes(task.rows(), in, out);
+            boolean quantised = accuracy == COMPUTES_IN_INT8;
+            String call = "MatMulNBits, computing in " + (quantised ? "int8" : "f32");
+            ways.add(open(call, model, copies, task.x(), task.rows(), in, quantised ? TO_NEAREST : 0));
+        }
+        return rounds.fastest(ways);
     }
 
     /** The weight turned to {@code [in, out]}, as MatMul wants it. */
-    private static OnnxModel plain(LinearProblem problem) {
-        int in = problem.in();
-        int out = problem.out();
-        ByteBuffer bytes = ByteBuffer.allocate(4 * in * out).order(ByteOrder.LITTLE_ENDIAN);
-        Tensor weight = problem.weight();
-        for (int i = 0; i < in; i++) {
-            for (int o = 0; o < out; o++) {
-                bytes.putFloat(weight.getFloat((long) o * in + i));
-            }
+    private static OnnxModel plain(LinearTask task) {
+        int in = task.in();
+        int out = task.out();
+        try (Arena arena = Arena.ofShared()) {
+            MemorySegment weight = Buffers.transposed(task.weight().segment(), out, in, arena);
+            byte[] bytes = weight.toArray(ValueLayout.JAVA_BYTE);
+            return new OnnxModel("MatMul", "", 17).constant("w", OnnxModel.FLOAT, bytes, in, out);
         }
-        return new OnnxModel("MatMul", "", 17).constant("w", OnnxModel.FLOAT, bytes.array(), in, out);
     }
 
-    private static OnnxModel quantised(LinearProblem problem) {
-        int in = problem.in();
-        int out = problem.out();
+    private static OnnxModel quantised(LinearTask task) {
+        int in = task.in();
+        int out = task.out();
         byte[] quantised = new byte[in * out];
         ByteBuffer scales = ByteBuffer.allocate(4 * out).order(ByteOrder.LITTLE_ENDIAN);
-        Tensor weight = problem.weight();
+        Tensor weight = task.weight();
         for (int o = 0; o < out; o++) {
             float greatest = 0;
             for (int i = 0; i < in; i++) {
@@ -79,65 +135,74 @@ final class OrtPeer implements Peer {
                 .constant("scales", OnnxModel.FLOAT, scales.array(), out);
     }
 
-    @Override
-    public Optional<Subject> attention(AttentionProblem problem) {
-        return Optional.empty();
+    /** As many sessions as copies: each packs the weight into memory of its own. */
+    private Subject open(String call, byte[] model, int copies, Tensor x, int rows, int in, double inputRounding) {
+        try {
+            // The first rows of x, in the memory that ours reads.
+            FloatBuffer inputs = Buffers.of(x, (long) rows * in).asFloatBuffer();
+            OnnxTensor input = OnnxTensor.createTensor(environment, inputs, new long[] {rows, in});
+            List<OrtSession> sessions = new ArrayList<>();
+            for (int i = 0; i < copies; i++) {
+                sessions.add(session(model));
+            }
+            return new Rotation<>(
+                    call,
+                    sessions,
+                    session -> run(session, input),
+                    session -> result(session, input),
+                    () -> {
+                        input.close();
+                        sessions.forEach(OrtPeer::close);
+                    },
+                    inputRounding);
+        } catch (OrtException e) {
+            throw new IllegalStateException("ONNX Runtime refuses the model of " + call, e);
+        }
+    }
+
+    private OrtSession session(byte[] model) throws OrtException {
+        try (OrtSession.SessionOptions options = new OrtSession.SessionOptions()) {
+            options.setIntraOpNumThreads(threads);
+            options.setInterOpNumThreads(1);
+            // Its threads may spin while it runs, not afterwards: they would take a processor from the next subject.
+            options.addConfigEntry("session.force_spinning_stop", "1");
+            options.setOptimizationLevel(OrtSession.SessionOptions.OptLevel.ALL_OPT);
+            return environment.createSession(model, options);
+        }
+    }
+
+    private static void run(OrtSession session, OnnxTensor x) {
+        try (OrtSession.Result result = session.run(Map.of("x", x))) {
+            if (result.size() != 1) {
+                throw new IllegalStateException("expected one result, found " + result.size());
+            }
+        } catch (OrtException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
+    private static float[] result(OrtSession session, OnnxTensor x) {
+        try (OrtSession.Result result = session.run(Map.of("x", x))) {
+            OnnxTensor y = (OnnxTensor) result.get(0); // closed with the result
+            FloatBuffer buffer = y.getFloatBuffer();
+            float[] values = new float[buffer.remaining()];
+            buffer.get(values);
+            return values;
+        } catch (OrtException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
+    private static void close(OrtSession session) {
+        try {
+            session.close();
+        } catch (OrtException e) {
+            throw new IllegalStateException(e);
+        }
     }
 
     @Override
     public void close() {
         // The environment belongs to the process.
-    }
-
-    private final class Run implements Subject {
-        private final OrtSession session;
-        private final OnnxTensor x;
-
-        Run(byte[] model, FloatBuffer values, long rows, long in) throws OrtException {
-            try (OrtSession.SessionOptions options = new OrtSession.SessionOptions()) {
-                options.setIntraOpNumThreads(threads);
-                options.setInterOpNumThreads(1);
-                // Its threads may spin while it runs, not afterwards: they would take a processor from the next
-                // subject.
-                options.addConfigEntry("session.force_spinning_stop", "1");
-                options.setOptimizationLevel(OrtSession.SessionOptions.OptLevel.ALL_OPT);
-                this.session = environment.createSession(model, options);
-            }
-            this.x = OnnxTensor.createTensor(environment, values, new long[] {rows, in});
-        }
-
-        @Override
-        public void run() {
-            try (OrtSession.Result result = session.run(Map.of("x", x))) {
-                if (result.size() != 1) {
-                    throw new IllegalStateException("expected one result, found " + result.size());
-                }
-            } catch (OrtException e) {
-                throw new IllegalStateException(e);
-            }
-        }
-
-        @Override
-        public float[] result() {
-            try (OrtSession.Result result = session.run(Map.of("x", x))) {
-                OnnxTensor y = (OnnxTensor) result.get(0); // closed with the result
-                FloatBuffer buffer = y.getFloatBuffer();
-                float[] values = new float[buffer.remaining()];
-                buffer.get(values);
-                return values;
-            } catch (OrtException e) {
-                throw new IllegalStateException(e);
-            }
-        }
-
-        @Override
-        public void close() {
-            x.close();
-            try {
-                session.close();
-            } catch (OrtException e) {
-                throw new IllegalStateException(e);
-            }
-        }
     }
 }

@@ -5,72 +5,122 @@ import ai.winnow.contract.PreparedCase;
 import ai.winnow.kernel.KernelProvider;
 import ai.winnow.kernel.Support;
 import ai.winnow.kernel.Workers;
+import ai.winnow.runtime.Backends;
 import ai.winnow.tensor.Layout;
-import ai.winnow.tensor.Layout.Order;
 import ai.winnow.tensor.Tensor;
 import java.lang.foreign.Arena;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
-/** A case on one of our kernels, in as many copies as it takes to come from memory and not from the cache. */
-final class Ours implements Subject {
+/** Our side: the backend simd on some threads. */
+final class Ours implements AutoCloseable {
 
-    /** More than any last-level cache that two cores get to themselves. */
-    private static final long COLD_BYTES = 128L << 20;
-
-    private static final int MOST_COPIES = 24;
     private static final long SEED = 1;
 
-    private final Arena arena = Arena.ofShared();
+    private final Backends backends;
+    private final KernelProvider provider;
     private final Workers workers;
-    private final List<PreparedCase> copies = new ArrayList<>();
-    private final long bytes;
-    private int next;
-    private int last;
+    private final Rounds rounds;
 
-    /** @param order how the weight lies, or null for the layout that the kernel likes best */
-    Ours(KernelProvider provider, OpCase declared, @Nullable Order order, Workers workers) {
-        if (!(provider.kernelFor(declared.request()) instanceof Support.Supported support)) {
-            throw new IllegalArgumentException(provider.name() + " has no kernel for " + declared);
-        }
-        this.workers = workers;
-        List<Layout> layouts = PreparedCase.layouts(declared, support).stream()
-                .filter(each -> order == null || each.stream().anyMatch(layout -> layout.order() == order))
+    /** The last dense kernel that sparse ones were timed beside; many of them in a row want the same. */
+    private @Nullable Dense dense;
+
+    private record Dense(String name, Subject subject) {}
+
+    Ours(Backends backends, Workers workers, Rounds rounds) {
+        this.backends = backends;
+        this.provider = backends.ready().stream()
+                .filter(backend -> backend.name().equals("simd"))
                 .findFirst()
-                .orElseThrow();
-        this.bytes = declared.bytes(layouts);
-        long count = Math.clamp(COLD_BYTES / bytes + 1, 1, MOST_COPIES);
-        List<Tensor> values = declared.inputs(SEED, arena);
-        for (int i = 0; i < count; i++) {
-            copies.add(PreparedCase.of(declared, support, layouts, values, arena));
+                .orElseThrow(() -> new IllegalStateException("the backend simd is not ready here: see winnow doctor"));
+        this.workers = workers;
+        this.rounds = rounds;
+    }
+
+    Backends backends() {
+        return backends;
+    }
+
+    Workers workers() {
+        return workers;
+    }
+
+    /**
+     * A case on one of our kernels.
+     *
+     * @param first one of the copies: all hold the same numbers
+     * @param bytes of all operands
+     * @param arena closed with the subject
+     */
+    record Prepared(Subject subject, PreparedCase first, long bytes, Arena arena) {}
+
+    /**
+     * In the layout that the planner would choose.
+     *
+     * @param share of the operands' bytes that is read: what is never read does not drive the rest out of a cache
+     */
+    Prepared open(OpCase declared, double share) {
+        Support.Supported support = support(declared);
+        return open(declared, support, PreparedCase.layouts(declared, support).getFirst(), share);
+    }
+
+    /** A dense case in the layout that is the fastest for it alone. */
+    Subject dense(OpCase declared) {
+        return dense(declared.name(), () -> openFastest(declared));
+    }
+
+    /** What sparse kernels run beside; it stays open until another one is asked for. */
+    Subject dense(String name, Supplier<Subject> open) {
+        Dense now = dense;
+        if (now == null || !now.name.equals(name)) {
+            close();
+            now = new Dense(name, open.get());
+            dense = now;
         }
+        return now.subject;
     }
 
-    /** Bytes of all operands. */
-    long bytes() {
-        return bytes;
+    private Subject openFastest(OpCase declared) {
+        Support.Supported support = support(declared);
+        return rounds.fastest(PreparedCase.layouts(declared, support).stream()
+                .map(layouts -> open(declared, support, layouts, 1).subject())
+                .toList());
     }
 
-    PreparedCase first() {
-        return copies.getFirst();
+    private Support.Supported support(OpCase declared) {
+        return switch (provider.kernelFor(declared.request())) {
+            case Support.Supported supported -> supported;
+            case Support.Refused refused ->
+                throw new IllegalArgumentException(provider.name() + " refuses " + declared + ": " + refused.reason());
+        };
     }
 
-    @Override
-    public void run() {
-        last = next;
-        next = (next + 1) % copies.size();
-        copies.get(last).run(workers);
+    private Prepared open(OpCase declared, Support.Supported support, List<Layout> layouts, double share) {
+        Arena arena = new Memory().arena();
+        List<Tensor> values = declared.inputs(SEED, arena);
+        PreparedCase first = PreparedCase.of(declared, support, layouts, values, arena);
+        long bytes = declared.bytes(layouts);
+        List<PreparedCase> copies = new ArrayList<>(List.of(first));
+        while (copies.size() < Rotation.copies((long) (bytes * share))) {
+            copies.add(first.copy(arena));
+        }
+        Subject subject = new Rotation<>(
+                first.kernel().name(),
+                copies,
+                copy -> copy.run(workers),
+                copy -> copy.results().getFirst().toFloats(),
+                arena::close);
+        return new Prepared(subject, first, bytes, arena);
     }
 
-    @Override
-    public float[] result() {
-        Tensor result = copies.get(last).results().getFirst();
-        return result.toFloats();
-    }
-
+    /** Frees what stayed open. */
     @Override
     public void close() {
-        arena.close();
+        if (dense != null) {
+            dense.subject.close();
+            dense = null;
+        }
     }
 }

@@ -1,18 +1,14 @@
 package ai.winnow.benchmarks.compare;
 
-import ai.winnow.tensor.DType;
 import java.util.Optional;
 
-/** Another library that computes the same. Nothing where it has no such kernel. */
+/** Another library that computes the same. */
 interface Peer extends AutoCloseable {
 
     String name();
 
-    /** {@code x [rows, in]} times a weight of {@code type}, as this library is fastest. */
-    Optional<Subject> linear(LinearProblem problem, DType type);
-
-    /** Attention of one new token over a context. */
-    Optional<Subject> attention(AttentionProblem problem);
+    /** The task as this library is fastest, on as many copies of its operands as ours; nothing where it has no such kernel. */
+    Optional<Subject> open(Task task);
 
     @Override
     void close();

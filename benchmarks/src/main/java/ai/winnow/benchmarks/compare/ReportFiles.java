@@ -2,20 +2,26 @@ package ai.winnow.benchmarks.compare;
 
 import ai.winnow.kernels.simd.limits.MachineLimits;
 import com.google.gson.GsonBuilder;
+import java.awt.Graphics2D;
+import java.awt.image.BufferedImage;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.LocalDate;
 import java.time.ZoneOffset;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
 import java.util.TreeSet;
+import java.util.function.Function;
 import java.util.stream.Stream;
+import javax.imageio.ImageIO;
 import org.jspecify.annotations.Nullable;
 import org.knowm.xchart.BitmapEncoder;
-import org.knowm.xchart.BitmapEncoder.BitmapFormat;
 import org.knowm.xchart.CategoryChart;
 import org.knowm.xchart.CategoryChartBuilder;
 import org.knowm.xchart.style.Styler.LegendPosition;
@@ -23,7 +29,12 @@ import org.knowm.xchart.style.Styler.LegendPosition;
 /** What a run leaves behind: JSON for programs, a table and a chart for people. */
 final class ReportFiles {
 
+    private static final int WIDTH = 1600;
+
     private ReportFiles() {}
+
+    /** Everything that a run found. */
+    record Report(Row.Machine machine, Row.Limits limits, List<Contest.Outcome> outcomes) {}
 
     static Row.Machine machine() throws IOException {
         return new Row.Machine(
@@ -48,7 +59,11 @@ final class ReportFiles {
     }
 
     /** @return the table, and where the files are */
-    static String write(Row.Report report, Path folder) throws IOException {
+    static String write(Report all, Path folder) throws IOException {
+        Row.Report report = new Row.Report(
+                all.machine(),
+                all.limits(),
+                all.outcomes().stream().map(Contest.Outcome::row).toList());
         Files.createDirectories(folder);
         String slug = report.machine().cpu().toLowerCase(Locale.ROOT).replaceAll("[^a-z0-9]+", "-");
         String name = report.machine().date() + "-" + slug;
@@ -60,15 +75,16 @@ final class ReportFiles {
                         .create()
                         .toJson(report));
         String table = table(report);
-        Files.writeString(folder.resolve(name + ".md"), table + "\n![times the limit](" + name + ".png)\n");
-        BitmapEncoder.saveBitmap(chart(report), folder.resolve(name + ".png").toString(), BitmapFormat.PNG);
+        Files.writeString(
+                folder.resolve(name + ".md"),
+                table + calls(all.outcomes()) + "\n![times as fast as others](" + name + ".png)\n");
+        ImageIO.write(charts(report), "png", folder.resolve(name + ".png").toFile());
         return table + "\nThe same in " + folder.resolve(name) + ".json, .md and .png";
     }
 
     private static String table(Row.Report report) {
         Row.Machine machine = report.machine();
-        TreeSet<String> peers = new TreeSet<>();
-        report.rows().forEach(row -> peers.addAll(row.peersMs().keySet()));
+        Set<String> peers = peers(report.rows());
         StringBuilder text = new StringBuilder();
         text.append(String.format(
                 Locale.ROOT,
@@ -90,27 +106,54 @@ final class ReportFiles {
         text.append(String.format(
                 "%n`mvn -q -Pcompare verify -DskipTests`: medians of rounds in which all of a line ran in turns. Weights and caches come from"
                         + " memory where a kernel is bound by reading.%nLimit: share of the bandwidth (one row, few rows, attention of one token) or of the"
-                        + " multiply-adds (many rows, prefill). Ideal: of what skipping for free would%ntake. Peers without bf16 and f16 weights compute"
+                        + " multiply-adds (many rows, prefill). Ideal: of what skipping for free would%ntake, where only the kept share is counted that some row needs. Peers without bf16 and f16 weights compute"
                         + " those lines in f32. Every line of ours was checked against f64 or the reference.%n%n"));
         List<String> head = new ArrayList<>(
                 List.of("kernel", "type", "shape", "", "threads", "ms", "limit", "x our dense", "ideal"));
         peers.forEach(peer -> head.add("x " + peer));
-        line(text, head);
-        line(text, head.stream().map(each -> "---").toList());
+        Map<String, List<Row>> sections = new LinkedHashMap<>();
         for (Row row : report.rows()) {
-            List<String> cells = new ArrayList<>(List.of(
-                    row.kernel(),
-                    row.dtype(),
-                    row.shape(),
-                    params(row.params()),
-                    String.valueOf(row.threads()),
-                    format("%.3f", row.oursMs()),
-                    format("%.0f %%", 100 * row.limitFraction()),
-                    ratio(row.ownDenseMs(), row.oursMs()),
-                    row.idealFraction() == null ? "" : format("%.0f %%", 100 * row.idealFraction())));
-            peers.forEach(peer -> cells.add(ratio(row.peersMs().get(peer), row.oursMs())));
-            line(text, cells);
+            String section = family(row.kernel()) + (row.threads() == 1 ? ", one thread" : "");
+            sections.computeIfAbsent(section, _ -> new ArrayList<>()).add(row);
         }
+        sections.forEach((name, rows) -> {
+            text.append("\n## ").append(name).append("\n\n");
+            line(text, head);
+            line(text, head.stream().map(each -> "---").toList());
+            rows.forEach(row -> line(text, cells(row, peers)));
+        });
+        return text.toString();
+    }
+
+    private static List<String> cells(Row row, Set<String> peers) {
+        List<String> cells = new ArrayList<>(List.of(
+                row.kernel(),
+                row.dtype(),
+                row.shape(),
+                params(row.params()),
+                String.valueOf(row.threads()),
+                format("%.3f", row.oursMs()),
+                format("%.0f %%", 100 * row.limitFraction()),
+                ratio(row.ownDenseMs(), row.oursMs()),
+                row.idealFraction() == null ? "" : format("%.0f %%", 100 * row.idealFraction())));
+        peers.forEach(peer -> cells.add(ratio(row.peersMs().get(peer), row.oursMs())));
+        return cells;
+    }
+
+    /** Which of its calls each peer was the fastest with, and where. */
+    private static String calls(List<Contest.Outcome> outcomes) {
+        Map<String, List<String>> lines = new TreeMap<>();
+        for (Contest.Outcome outcome : outcomes) {
+            Row row = outcome.row();
+            outcome.calls().forEach((peer, call) -> lines.computeIfAbsent(peer + ": " + call, _ -> new ArrayList<>())
+                    .add(row.kernel() + " " + row.dtype() + " " + row.shape()));
+        }
+        StringBuilder text = new StringBuilder("\n## The peers' calls that were counted, the fastest of each\n\n");
+        lines.forEach((call, rows) -> text.append("- ")
+                .append(call)
+                .append(": ")
+                .append(String.join(", ", new TreeSet<>(rows)))
+                .append('\n'));
         return text.toString();
     }
 
@@ -132,33 +175,96 @@ final class ReportFiles {
         text.append("| ").append(String.join(" | ", cells)).append(" |\n");
     }
 
-    private static CategoryChart chart(Row.Report report) {
-        List<Row> rows = report.rows().stream()
-                .filter(row -> !row.peersMs().isEmpty() && row.threads() > 1)
-                .toList();
-        List<String> names = new ArrayList<>();
-        for (Row row : rows) {
-            names.add(row.kernel() + " " + row.dtype() + " " + row.shape() + " " + params(row.params()));
-        }
-        CategoryChart chart = new CategoryChartBuilder()
-                .width(1600)
-                .height(800)
-                .title("Times as fast as the peer, " + report.machine().cpu() + ", "
-                        + report.machine().date())
-                .yAxisTitle("peer's time / ours")
-                .build();
-        chart.getStyler().setXAxisLabelRotation(70);
-        chart.getStyler().setLegendPosition(LegendPosition.InsideNE);
-        TreeSet<String> peers = new TreeSet<>();
-        rows.forEach(row -> peers.addAll(row.peersMs().keySet()));
-        for (String peer : peers) {
-            List<Double> ratios = new ArrayList<>();
-            for (Row row : rows) {
-                Double time = row.peersMs().get(peer);
-                ratios.add(time == null ? 0.0 : time / row.oursMs());
+    /** One chart for each family of kernels, one above the other: peers, or our dense kernel where there is none. */
+    private static BufferedImage charts(Row.Report report) {
+        Map<String, List<Row>> families = new LinkedHashMap<>();
+        for (Row row : report.rows()) {
+            boolean compared = !row.peersMs().isEmpty() || row.ownDenseMs() != null;
+            if (compared && row.threads() > 1) {
+                families.computeIfAbsent(family(row.kernel()), _ -> new ArrayList<>())
+                        .add(row);
             }
-            chart.addSeries(peer, names, ratios);
+        }
+        List<BufferedImage> images = new ArrayList<>();
+        families.forEach((family, rows) -> images.add(BitmapEncoder.getBufferedImage(chart(family, rows))));
+        int height = images.stream().mapToInt(BufferedImage::getHeight).sum();
+        BufferedImage all = new BufferedImage(WIDTH, Math.max(1, height), BufferedImage.TYPE_INT_RGB);
+        Graphics2D graphics = all.createGraphics();
+        int top = 0;
+        for (BufferedImage image : images) {
+            graphics.drawImage(image, 0, top, null);
+            top += image.getHeight();
+        }
+        graphics.dispose();
+        return all;
+    }
+
+    private static String family(String kernel) {
+        return switch (kernel) {
+            case "gemv", "gemm" -> "dense linear layers";
+            case "sparse-gemv" -> "inputs skipped";
+            case "masked-rows" -> "outputs skipped";
+            case "decode-attention", "prefill-attention" -> "attention";
+            case "ffn" -> "feed-forward networks";
+            default -> "between the products";
+        };
+    }
+
+    private static CategoryChart chart(String family, List<Row> rows) {
+        CategoryChart chart = new CategoryChartBuilder()
+                .width(WIDTH)
+                .height(560)
+                .title("Times as fast: " + family)
+                .yAxisTitle("other's time / ours")
+                .build();
+        chart.getStyler().setXAxisLabelRotation(60);
+        chart.getStyler().setLegendPosition(LegendPosition.OutsideE);
+        chart.getStyler().setAvailableSpaceFill(0.8);
+        List<String> names = rows.stream().map(row -> name(row, rows)).toList();
+        series(chart, "our dense", names, rows, Row::ownDenseMs);
+        for (String peer : peers(rows)) {
+            series(chart, peer, names, rows, row -> row.peersMs().get(peer));
         }
         return chart;
+    }
+
+    /** What distinguishes {@code row} from others of its chart. */
+    private static String name(Row row, List<Row> rows) {
+        List<String> words = new ArrayList<>();
+        if (rows.stream().anyMatch(other -> !other.kernel().equals(row.kernel()))) {
+            words.add(row.kernel());
+        }
+        words.add(row.dtype());
+        if (rows.stream().anyMatch(other -> !other.shape().equals(row.shape()))) {
+            words.add(row.shape());
+        }
+        row.params().forEach((name, value) -> {
+            if (rows.stream().anyMatch(other -> !value.equals(other.params().get(name)))) {
+                words.add(value instanceof Number ? name + " " + value : value.toString());
+            }
+        });
+        return String.join(" ", words);
+    }
+
+    private static void series(
+            CategoryChart chart,
+            String name,
+            List<String> names,
+            List<Row> rows,
+            Function<Row, @Nullable Double> time) {
+        List<Double> ratios = new ArrayList<>();
+        for (Row row : rows) {
+            Double other = time.apply(row);
+            ratios.add(other == null ? 0.0 : other / row.oursMs());
+        }
+        if (ratios.stream().anyMatch(ratio -> ratio > 0)) {
+            chart.addSeries(name, names, ratios);
+        }
+    }
+
+    private static Set<String> peers(List<Row> rows) {
+        Set<String> peers = new TreeSet<>();
+        rows.forEach(row -> peers.addAll(row.peersMs().keySet()));
+        return peers;
     }
 }
