@@ -27,8 +27,24 @@ public final class GraphRunner implements AutoCloseable {
      * @param inputs the tensor of each input of the graph, by name; read anew at each run
      */
     public GraphRunner(Graph graph, Weights weights, SparseModel model, Function<String, Tensor> inputs) {
-        this.workers = model.workers();
-        Plan plan = new Planner(model.backends(), model.options().weightGroup()).plan(Map.of(graph.phase(), graph));
+        this(graph, weights, model.backends(), model.options().weightGroup(), model.workers(), inputs);
+    }
+
+    /**
+     * A graph without a model.
+     *
+     * @param weightGroup weights of I4 that share a scale
+     * @param inputs as above
+     */
+    public GraphRunner(
+            Graph graph,
+            Weights weights,
+            Backends backends,
+            int weightGroup,
+            Workers workers,
+            Function<String, Tensor> inputs) {
+        this.workers = workers;
+        Plan plan = new Planner(backends, weightGroup).plan(Map.of(graph.phase(), graph));
         try {
             this.scratch = memory(arena, plan.scratchBytes());
             MemorySegment activations = memory(arena, plan.activationBytes());

@@ -57,7 +57,8 @@ public record Nm24(Tensor values, Tensor codes) {
                 int code = code(elements, row, GROUP * group);
                 long word = 2L * ((long) row * (columns / CODED) + group / 4);
                 int before = codes.segment().get(ValueLayout.JAVA_SHORT_UNALIGNED, word);
-                codes.segment().set(ValueLayout.JAVA_SHORT_UNALIGNED, word, (short) (before | (code << (4 * (group % 4)))));
+                codes.segment()
+                        .set(ValueLayout.JAVA_SHORT_UNALIGNED, word, (short) (before | (code << (4 * (group % 4)))));
                 for (int i = 0; i < 2; i++) {
                     float value = elements.at(row, GROUP * group + ((code >> (2 * i)) & 3));
                     values.dtype().setFloat(values.segment(), (long) row * columns / 2 + 2L * group + i, value);

@@ -153,8 +153,25 @@ record StoredWeight(DType type, Layout.Order order, int inputs, int outputs, lon
         boolean few = isColumnMajor() && rows <= FEW_ROWS;
         if (!few && type == DType.I4) {
             Int4Gemm.run(
-                    order, group, list, listAt, x, xAt, rows, listed, w, rowBytes(), scalesAt, scaleBytes(), outputs,
-                    bias, y, lo, hi, scratch, scratchAt);
+                    order,
+                    group,
+                    list,
+                    listAt,
+                    x,
+                    xAt,
+                    rows,
+                    listed,
+                    w,
+                    rowBytes(),
+                    scalesAt,
+                    scaleBytes(),
+                    outputs,
+                    bias,
+                    y,
+                    lo,
+                    hi,
+                    scratch,
+                    scratchAt);
             return;
         }
         if (!few) {
@@ -191,8 +208,20 @@ record StoredWeight(DType type, Layout.Order order, int inputs, int outputs, lon
         long skipped = list == null ? first : 0;
         if (type == DType.I4) {
             Int4.widenColumns(
-                    w, skipped * rowBytes(), rowBytes(), scalesAt + skipped * scaleBytes(), scaleBytes(), group, list,
-                    listAt + 4L * first, from, width, count, to, toAt, pitch);
+                    w,
+                    skipped * rowBytes(),
+                    rowBytes(),
+                    scalesAt + skipped * scaleBytes(),
+                    scaleBytes(),
+                    group,
+                    list,
+                    listAt + 4L * first,
+                    from,
+                    width,
+                    count,
+                    to,
+                    toAt,
+                    pitch);
         } else {
             long at = skipped * rowBytes() + type.bytes(from);
             long listed = listAt + 4L * first;
