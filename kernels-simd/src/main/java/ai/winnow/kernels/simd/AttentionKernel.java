@@ -9,9 +9,9 @@ import ai.winnow.tensor.Operands;
 import java.lang.foreign.MemorySegment;
 
 /**
- * Softmax attention of each row over the pages of its sequence. The work is split by key-value heads and by
- * rows, or, where a sequence brings only one, by stretches of the context whose states are merged in order; where it is cut depends on the shapes alone,
- * never on the threads.
+ * Softmax attention of each row over the pages of its sequence. Sequences that bring one row are read a row at a time, those that bring more in tiles.
+ * The work is split by key-value heads and by rows, or, where there is only one, by stretches of the context whose states are merged in order; where it
+ * is cut depends on the shapes alone, never on the threads.
  */
 final class AttentionKernel implements Kernel, Workers.Task {
 
@@ -26,6 +26,8 @@ final class AttentionKernel implements Kernel, Workers.Task {
     private final Attention op;
     private final KvShape shape;
     private final HeadAttention heads;
+    private final TileAttention tiles;
+    private final long partBytes;
     private final int maxSequences;
 
     /** Rows of a stretch. */
@@ -41,11 +43,13 @@ final class AttentionKernel implements Kernel, Workers.Task {
         this.op = op;
         this.shape = op.shape();
         this.heads = new HeadAttention(op);
+        this.tiles = new TileAttention(op);
+        this.partBytes = Math.max(heads.scratchBytes(), tiles.scratchBytes());
         this.maxSequences = maxSequences;
         int even = (shape.contextLength() + MOST_STRETCHES - 1) / MOST_STRETCHES;
         this.stretch = Math.max(STRETCH_ROWS, (even + KvShape.PAGE_ROWS - 1) / KvShape.PAGE_ROWS * KvShape.PAGE_ROWS);
         this.stretches = (shape.contextLength() + stretch - 1) / stretch;
-        this.stretchesAt = Parts.scratch(heads.scratchBytes(), Parts.MOST);
+        this.stretchesAt = Parts.scratch(partBytes, Parts.MOST);
     }
 
     @Override
@@ -85,7 +89,7 @@ final class AttentionKernel implements Kernel, Workers.Task {
     @Override
     public void run(Operands operands, Workspace workspace, int part, int parts) {
         MemorySegment scratch = workspace.scratch();
-        long scratchAt = Parts.scratch(heads.scratchBytes(), part);
+        long scratchAt = Parts.scratch(partBytes, part);
         int task = 0;
         for (int sequence = 0; sequence < operands.inRows(3); sequence++) {
             int first = first(operands, sequence);
@@ -100,11 +104,10 @@ final class AttentionKernel implements Kernel, Workers.Task {
                         }
                     }
                 } else {
-                    for (int row = 0; row < count; row++) {
+                    for (int row = 0; row < count; row += tiles.tokens()) {
                         if (task++ % parts == part) {
-                            int seen = end + row;
-                            heads.attend(operands, first + row, head, begin(seen), seen, scratch, scratchAt, scratchAt);
-                            heads.finish(operands, first + row, head, scratch, scratchAt);
+                            int width = Math.min(tiles.tokens(), count - row);
+                            tiles.attend(operands, first + row, width, head, end + row, scratch, scratchAt);
                         }
                     }
                 }

@@ -63,7 +63,7 @@ final class HeadAttention {
         this.widened = loops != Loops.BF16 && shape.dtype() != DType.F32;
         this.headBytes = Tensor.align(4L * headDim);
         this.setBytes = Softmax.STATE_BYTES + SET * headBytes;
-        this.queriesAt = stateBytes() + headBytes;
+        this.queriesAt = headBytes;
         this.scoresAt = queriesAt + sets * SET * headBytes;
         this.sinkAt = scoresAt + sets * SCORE_BYTES;
         this.pageAt = sinkAt + Tensor.ALIGNMENT;
@@ -79,7 +79,7 @@ final class HeadAttention {
         return sets * setBytes;
     }
 
-    /** Bytes of scratch of a thread, with room for one state at its beginning. */
+    /** Bytes of scratch of a thread. */
     long scratchBytes() {
         return scratchBytes;
     }
@@ -133,7 +133,7 @@ final class HeadAttention {
 
     /** The queries of a set, scaled, as the loops read them: [vector][head][lane], or rows. What is no head is zero. */
     private void queries(MemorySegment query, long queryAt, int set, MemorySegment scratch, long scratchAt) {
-        long rowAt = scratchAt + stateBytes();
+        long rowAt = scratchAt;
         long to = scratchAt + queriesAt + set * SET * headBytes;
         float scale = op.scale() * Softmax.LOG2_E;
         int width = width(set);
