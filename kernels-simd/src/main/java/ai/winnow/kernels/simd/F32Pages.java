@@ -253,7 +253,7 @@ final class F32Pages {
         int touched = 0;
         for (int row = 0; row < count; row++) {
             long from = vAt + row * rowBytes;
-            long along = nextAt + (row & 3) * quarter + (row >> 2) * 2 * BYTES;
+            long along = nextAt + (row & 3) * quarter + (row >> 2) * (2 * BYTES);
             touched += next.get(BYTE, along);
             touched += next.get(BYTE, along + BYTES);
             FloatVector low = FloatVector.fromMemorySegment(F, v, from, LE);
@@ -324,7 +324,7 @@ final class F32Pages {
         int touched = 0;
         for (int row = 0; row < count; row++) {
             long from = vAt + row * rowBytes;
-            long along = nextAt + (row & 3) * quarter + (row >> 2) * 2 * BYTES;
+            long along = nextAt + (row & 3) * quarter + (row >> 2) * (2 * BYTES);
             touched += next.get(BYTE, along);
             touched += next.get(BYTE, along + BYTES);
             FloatVector low = FloatVector.fromMemorySegment(F, v, from, LE);

@@ -64,7 +64,7 @@ final class HeadAttention {
         this.headBytes = Tensor.align(4L * headDim);
         this.setBytes = Softmax.STATE_BYTES + SET * headBytes;
         this.queriesAt = headBytes;
-        this.scoresAt = queriesAt + sets * SET * headBytes;
+        this.scoresAt = queriesAt + (long) sets * SET * headBytes;
         this.sinkAt = scoresAt + sets * SCORE_BYTES;
         this.pageAt = sinkAt + Tensor.ALIGNMENT;
         this.scratchBytes = pageAt + (widened ? 4L * KvShape.PAGE_ROWS * headDim : 0);
@@ -134,7 +134,7 @@ final class HeadAttention {
     /** The queries of a set, scaled, as the loops read them: [vector][head][lane], or rows. What is no head is zero. */
     private void queries(MemorySegment query, long queryAt, int set, MemorySegment scratch, long scratchAt) {
         long rowAt = scratchAt;
-        long to = scratchAt + queriesAt + set * SET * headBytes;
+        long to = scratchAt + queriesAt + (long) set * SET * headBytes;
         float scale = op.scale() * Softmax.LOG2_E;
         int width = width(set);
         for (int h = 0; h < width; h++) {
@@ -222,7 +222,7 @@ final class HeadAttention {
             int count,
             MemorySegment next,
             long nextAt) {
-        long q = scratchAt + queriesAt + set * SET * headBytes;
+        long q = scratchAt + queriesAt + (long) set * SET * headBytes;
         boolean one = width(set) == 1;
         return switch (loops) {
             case F32 ->

@@ -169,7 +169,7 @@ final class TileAttention {
         int keys = Math.min(PAGE, end + count - 1);
         int padded = (keys + COUNT - 1) / COUNT * COUNT;
         long scores = scratchAt + scoresAt;
-        scores(scratchAt + queriesAt + tile * rows * queryPitch, keys, scratch, scratchAt);
+        scores(scratchAt + queriesAt + (long) tile * rows * queryPitch, keys, scratch, scratchAt);
         mask(count, end, padded, scratch, scores);
         TileSoftmax.run(
                 scratch,
@@ -180,7 +180,7 @@ final class TileAttention {
                 scratchAt + maximaAt + 4L * tile * rows,
                 scratchAt + totalsAt + 4L * tile * rows,
                 scratchAt + factorsAt);
-        long sums = scratchAt + sumsAt + tile * rows * sumPitch;
+        long sums = scratchAt + sumsAt + (long) tile * rows * sumPitch;
         for (int row = 0; row < count * op.group(); row++) {
             float factor = scratch.get(FLOAT, scratchAt + factorsAt + 4L * row);
             if (factor != 1) {
@@ -252,7 +252,7 @@ final class TileAttention {
         long turned = scratchAt + turnedAt;
         Transposition.run(
                 source,
-                source == scratch ? scratchAt + pageAt : page,
+                widened() ? scratchAt + pageAt : page,
                 4L * headDim,
                 PAGE,
                 4,
@@ -277,7 +277,7 @@ final class TileAttention {
     /** Values of a page to panels [panel][key][WIDTH]; what is no column is zero. */
     private void packValues(MemorySegment pool, long page, int held, MemorySegment scratch, long scratchAt) {
         MemorySegment source = rows(pool, page, held, scratch, scratchAt);
-        long rowsAt = source == scratch ? scratchAt + pageAt : page;
+        long rowsAt = widened() ? scratchAt + pageAt : page;
         int whole = F.loopBound(headDim);
         for (int key = 0; key < held; key++) {
             long from = rowsAt + 4L * headDim * key;
@@ -297,9 +297,13 @@ final class TileAttention {
         return scratchAt + valuesAt + 4L * WIDTH * (d / WIDTH * PAGE + key) + 4L * (d % WIDTH);
     }
 
+    private boolean widened() {
+        return shape.dtype() != DType.F32;
+    }
+
     /** The pool, or scratch after the page was widened to it. */
     private MemorySegment rows(MemorySegment pool, long page, int held, MemorySegment scratch, long scratchAt) {
-        if (shape.dtype() == DType.F32) {
+        if (!widened()) {
             return pool;
         }
         Conversions.bf16ToFloat(pool, page, scratch, scratchAt + pageAt, held * headDim);
