@@ -94,6 +94,9 @@ final class AttentionKernel implements Kernel, Workers.Task {
         for (int sequence = 0; sequence < operands.inRows(3); sequence++) {
             int first = first(operands, sequence);
             int count = rows(operands, sequence);
+            if (count == 0) {
+                continue; // it has no first row to ask for its end
+            }
             for (int head = 0; head < shape.heads(); head++) {
                 int end = end(operands, first, head);
                 if (count == 1) {
