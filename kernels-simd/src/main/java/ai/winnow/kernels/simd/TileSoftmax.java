@@ -47,7 +47,8 @@ final class TileSoftmax {
         powers(s, factorsAt, rows);
         for (int row = 0; row < rows; row++) {
             float max = s.get(FLOAT, maximaAt + 4L * row);
-            float sum = weights(s, sAt + row * pitch, keys, max == NONE ? 0 : max);
+            weights(s, sAt + row * pitch, keys, max == NONE ? 0 : max);
+            float sum = sum(s, sAt + row * pitch, keys);
             float factor = s.get(FLOAT, factorsAt + 4L * row);
             s.set(FLOAT, totalsAt + 4L * row, Math.fma(s.get(FLOAT, totalsAt + 4L * row), factor, sum));
         }
@@ -76,13 +77,12 @@ final class TileSoftmax {
         }
     }
 
-    /** s = 2^(s - shift) (Cephes, exp2f); @return their sum */
-    private static float weights(MemorySegment s, long sAt, int n, float shift) {
+    /** s = 2^(s - shift) (Cephes, exp2f). Summed elsewhere: with the sum it is too much for C2 to inline all of it. */
+    private static void weights(MemorySegment s, long sAt, int n, float shift) {
         FloatVector zero = FloatVector.zero(F);
         FloatVector shifts = FloatVector.broadcast(F, shift);
         FloatVector round = FloatVector.broadcast(F, ROUND);
         FloatVector lowest = FloatVector.broadcast(F, LOWEST);
-        FloatVector total = zero;
         for (int i = 0; i < n; i += COUNT) {
             FloatVector power =
                     FloatVector.fromMemorySegment(F, s, sAt + 4L * i, LE).sub(shifts);
@@ -99,7 +99,13 @@ final class TileSoftmax {
             FloatVector result = sum.reinterpretAsInts().add(exponent).reinterpretAsFloats();
             result = result.blend(zero, power.compare(VectorOperators.LT, lowest));
             result.intoMemorySegment(s, sAt + 4L * i, LE);
-            total = total.add(result);
+        }
+    }
+
+    private static float sum(MemorySegment s, long sAt, int n) {
+        FloatVector total = FloatVector.zero(F);
+        for (int i = 0; i < n; i += COUNT) {
+            total = total.add(FloatVector.fromMemorySegment(F, s, sAt + 4L * i, LE));
         }
         if (COUNT > 8) {
             total = total.add(total.rearrange(Lanes.FOLD8));
