@@ -55,12 +55,20 @@ public final class AttentionCases {
 
     /** Contexts before, at and behind the border of a page, a row of each. */
     private static KvStep decode(int heads, int headDim, DType type) {
-        return KvStep.of(head(heads, headDim, type), List.of(0, 63, 64, 130), List.of(1, 1, 1, 1));
+        return decode(head(heads, headDim, type));
+    }
+
+    private static KvStep decode(KvShape shape) {
+        return KvStep.of(shape, List.of(0, 63, 64, 130), List.of(1, 1, 1, 1));
     }
 
     /** The same with several rows of each; some cross a border. */
     private static KvStep prefill(int heads, int headDim, DType type) {
-        return KvStep.of(head(heads, headDim, type), List.of(0, 62, 3), List.of(33, 5, 1));
+        return prefill(head(heads, headDim, type));
+    }
+
+    private static KvStep prefill(KvShape shape) {
+        return KvStep.of(shape, List.of(0, 62, 3), List.of(33, 5, 1));
     }
 
     private static KvShape head(int heads, int headDim, DType type) {
@@ -88,7 +96,65 @@ public final class AttentionCases {
             KvStep first = KvStep.of(head(1, 64, type), List.of(0), List.of(1));
             cases.add(attention(Phase.DECODE, first, 1, 0));
             cases.add(append(Phase.DECODE, first));
+            cases.addAll(largeGroups(type));
+            cases.addAll(longContexts(type));
+            cases.addAll(manyRows(type));
         }
         return cases;
+    }
+
+    /** Groups that are no power of two, that leave one or three after fours, and whose heads are odd in number and many. */
+    private static List<OpCase> largeGroups(DType type) {
+        List<OpCase> cases = new ArrayList<>();
+        for (KvShape shape : List.of(head(3, 96, type), head(1, 128, type))) {
+            cases.add(attention(Phase.DECODE, decode(shape), 5 * shape.heads(), 0));
+            cases.add(attention(Phase.PREFILL, prefill(shape), 5 * shape.heads(), 0));
+        }
+        for (int group : List.of(7, 8)) {
+            for (KvShape shape : List.of(head(1, 80, type), head(3, 64, type))) {
+                cases.add(attention(Phase.DECODE, decode(shape), group * shape.heads(), 0));
+                cases.add(attention(Phase.PREFILL, prefill(shape), group * shape.heads(), 0));
+            }
+        }
+        cases.add(attention(Phase.DECODE, decode(head(1, 8, type)), 33, 0));
+        cases.add(attention(Phase.PREFILL, prefill(head(1, 8, type)), 33, 0));
+        for (int window : List.of(33, 100)) {
+            cases.add(attention(Phase.DECODE, decode(head(1, 64, type)), 5, window));
+            cases.add(attention(Phase.PREFILL, prefill(head(1, 64, type)), 5, window));
+        }
+        return cases;
+    }
+
+    /** Contexts around multiples of 1024 and far beyond them: a kernel may cut them, and its pieces may be empty, one row, or whole. */
+    private static List<OpCase> longContexts(DType type) {
+        KvStep decode =
+                KvStep.of(head(2, 32, type), List.of(1022, 1023, 1024, 2047, 2500, 5), List.of(1, 1, 1, 1, 1, 1));
+        KvStep windows = KvStep.of(head(2, 32, type), List.of(1022, 1024, 1060, 1123, 2100), List.of(1, 1, 1, 1, 1));
+        KvStep prefill = KvStep.of(head(1, 32, type), List.of(1100, 0, 2050, 1023), List.of(3, 2, 1, 2));
+        return List.of(
+                attention(Phase.DECODE, decode, 10, 0),
+                attention(Phase.DECODE, decode.withFewerPerHead(1000), 4, 0),
+                attention(Phase.DECODE, KvStep.of(head(1, 20, type), List.of(1100, 70), List.of(1, 1)), 2, 0),
+                attention(Phase.DECODE, KvStep.of(head(1, 32, type), List.of(17000), List.of(1)), 1, 0),
+                attention(Phase.DECODE, windows, 10, 100),
+                attention(Phase.DECODE, windows, 2, 1050),
+                attention(Phase.PREFILL, prefill, 5, 0),
+                attention(Phase.PREFILL, prefill, 1, 1050));
+    }
+
+    /** Sequences of unequal length, new ones beside others that continue, with more rows than a kernel computes at once; and none at all. */
+    private static List<OpCase> manyRows(DType type) {
+        KvStep some = KvStep.of(head(1, 32, type), List.of(0, 100, 40, 64), List.of(150, 70, 1, 65));
+        KvStep uneven = KvStep.of(head(3, 64, type), List.of(70, 0), List.of(20, 140)).withFewerPerHead(5);
+        KvStep one = KvStep.of(head(1, 32, type), List.of(70), List.of(530));
+        KvStep empty = KvStep.of(head(1, 32, type), List.of(10, 64, 3, 70), List.of(2, 0, 1, 0));
+        return List.of(
+                attention(Phase.PREFILL, some, 8, 0),
+                attention(Phase.PREFILL, some, 5, 50),
+                attention(Phase.PREFILL, uneven, 12, 0),
+                attention(Phase.PREFILL, uneven, 12, 90),
+                attention(Phase.PREFILL, one, 1, 0),
+                attention(Phase.PREFILL, one, 1, 70),
+                attention(Phase.PREFILL, empty, 2, 0));
     }
 }
