@@ -145,7 +145,8 @@ public final class AttentionCases {
     /** Sequences of unequal length, new ones beside others that continue, with more rows than a kernel computes at once; and none at all. */
     private static List<OpCase> manyRows(DType type) {
         KvStep some = KvStep.of(head(1, 32, type), List.of(0, 100, 40, 64), List.of(150, 70, 1, 65));
-        KvStep uneven = KvStep.of(head(3, 64, type), List.of(70, 0), List.of(20, 140)).withFewerPerHead(5);
+        KvStep uneven =
+                KvStep.of(head(3, 64, type), List.of(70, 0), List.of(20, 140)).withFewerPerHead(5);
         KvStep one = KvStep.of(head(1, 32, type), List.of(70), List.of(530));
         KvStep empty = KvStep.of(head(1, 32, type), List.of(10, 64, 3, 70), List.of(2, 0, 1, 0));
         return List.of(
