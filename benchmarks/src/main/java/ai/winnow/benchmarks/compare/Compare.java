@@ -69,6 +69,17 @@ public final class Compare {
                 all.add(LinearProblem.sparse(rows, 4096, 11008, type, 0.5f));
             }
         }
+        all.add(LinearProblem.dense(1, 4096, 11008, DType.I4));
+        all.add(LinearProblem.dense(8, 2048, 8192, DType.I4));
+        for (float sparsity : SPARSITIES) {
+            all.add(LinearProblem.sparse(1, 4096, 11008, DType.I4, sparsity));
+        }
+        for (DType type : FLOATS) {
+            all.add(LinearProblem.unstructured(4096, 8192, type, 0.5f));
+            all.add(LinearProblem.unstructured(4096, 8192, type, 0.25f));
+            all.add(LinearProblem.blocks(4096, 8192, type, 0.5f));
+        }
+        all.add(LinearProblem.twoOfFour(4096, 8192, DType.F32));
         for (DType type : FLOATS) {
             all.add(FeedForwardProblem.dense(4096, 11008, type));
             for (float sparsity : new float[] {0.5f, 0.9f}) {

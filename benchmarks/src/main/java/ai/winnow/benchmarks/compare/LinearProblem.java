@@ -1,6 +1,7 @@
 package ai.winnow.benchmarks.compare;
 
 import ai.winnow.benchmarks.compare.Entry.Sparse;
+import ai.winnow.benchmarks.compare.Task.FourBitTask;
 import ai.winnow.benchmarks.compare.Task.LinearTask;
 import ai.winnow.contract.Fill;
 import ai.winnow.contract.LinearCases;
@@ -10,7 +11,9 @@ import ai.winnow.ir.Linear;
 import ai.winnow.ir.MaskedLinear;
 import ai.winnow.ir.Phase;
 import ai.winnow.ir.SparseLinear;
+import ai.winnow.ir.WeightStructure;
 import ai.winnow.tensor.DType;
+import ai.winnow.tensor.Layout.ScaledGroups;
 import ai.winnow.tensor.Tensor;
 import java.util.Arrays;
 import java.util.BitSet;
@@ -20,7 +23,7 @@ import org.jspecify.annotations.Nullable;
 /**
  * A linear layer, dense or sparse. Peers compute the dense one, since none has another.
  *
- * @param sparsity the share of inputs (of each row) or of outputs that is skipped, but for chance
+ * @param sparsity the share of inputs (of each row), of outputs or of weights that is skipped, but for chance
  * @param declared its op is Linear, SparseLinear or MaskedLinear
  */
 record LinearProblem(Label label, int rows, int in, int out, float sparsity, OpCase declared) implements Problem {
@@ -69,6 +72,35 @@ record LinearProblem(Label label, int rows, int in, int out, float sparsity, OpC
         return new LinearProblem(label, 1, in, out, sparsity, Fills.with(declared, 2, Fills.mask(sparsity)));
     }
 
+    /** A share of the weights is not zero, anywhere. */
+    static LinearProblem unstructured(int in, int out, DType type, float density) {
+        return sparseWeight("unstructured", in, out, type, LinearCases.unstructured(in, out, density), density);
+    }
+
+    /** A share of the blocks of 16 outputs of an input is not zero. */
+    static LinearProblem blocks(int in, int out, DType type, float density) {
+        return sparseWeight("blocks of 16x1", in, out, type, LinearCases.blocks(in, out, density), density);
+    }
+
+    /** Of four neighbouring weights of an output two are not zero. */
+    static LinearProblem twoOfFour(int in, int out, DType type) {
+        return sparseWeight("2:4", in, out, type, new WeightStructure.NOfM(2, 4), 0.5f);
+    }
+
+    /** In the layout that the planner would choose. */
+    private static LinearProblem sparseWeight(
+            String pattern, int in, int out, DType type, WeightStructure structure, float density) {
+        Label label = label("sparse-weight", 1, in, out, type)
+                .with("density", density)
+                .with("pattern", pattern);
+        OpCase declared = LinearCases.sparseWeight(Phase.DECODE, 1, in, out, type, structure, false);
+        return new LinearProblem(label, 1, in, out, 1 - density, declared);
+    }
+
+    private boolean hasSparseWeight() {
+        return !declared.operands().get(1).structure().equals(WeightStructure.dense());
+    }
+
     private static Label label(String kernel, int rows, int in, int out, DType type) {
         Label label = Label.of(kernel, type, out + "x" + in);
         return rows == 1 ? label : label.with("rows", rows);
@@ -81,14 +113,24 @@ record LinearProblem(Label label, int rows, int in, int out, float sparsity, OpC
     @Override
     public Entry open(Ours ours) {
         double read = 1 - Math.pow(sparsity, rows); // what some row keeps
-        Ours.Prepared prepared = ours.open(Fills.repeating(declared), read);
+        Ours.Prepared prepared =
+                hasSparseWeight() ? ours.open(declared, 1) : ours.open(Fills.repeating(declared), read);
         List<Tensor> meant = prepared.first().meant();
         Tensor weight = meant.get(1);
-        LinearTask task = new LinearTask(rows, in, out, label.type(), meant.getFirst(), weight);
+        Tensor inputs = meant.getFirst();
+        Task task = label.type() == DType.I4
+                ? FourBitTask.quantised(rows, in, out, ScaledGroups.SMALL, inputs, weight, prepared.arena())
+                : new LinearTask(rows, in, out, label.type(), inputs, weight);
         float[] x = meant.getFirst().toFloats();
         return switch (declared.op()) {
             case Linear _ -> {
                 LinearOracle oracle = new LinearOracle(rows, in, out, x, weight::getFloat, null);
+                if (hasSparseWeight()) {
+                    Subject dense = ours.dense(Fills.repeating(declared(rows, in, out, label.type())));
+                    Work stored = Work.read((double) prepared.bytes());
+                    Sparse beside = new Sparse(dense, 1 - sparsity);
+                    yield new Entry(prepared.subject(), stored, y -> oracle.error(y, 0), beside, null);
+                }
                 Work work = rows >= MANY_ROWS
                         ? Work.multiplyAdd(2.0 * rows * in * out)
                         : Work.read((double) prepared.bytes());
@@ -113,8 +155,7 @@ record LinearProblem(Label label, int rows, int in, int out, float sparsity, OpC
         };
     }
 
-    private Entry sparse(
-            Ours ours, Ours.Prepared prepared, double share, LinearOracle oracle, @Nullable LinearTask task) {
+    private Entry sparse(Ours ours, Ours.Prepared prepared, double share, LinearOracle oracle, @Nullable Task task) {
         Subject dense = ours.dense(Fills.repeating(declared(rows, in, out, label.type())));
         Work work = Work.read(prepared.bytes() * share);
         return new Entry(prepared.subject(), work, y -> oracle.error(y, 0), new Sparse(dense, share), task);
