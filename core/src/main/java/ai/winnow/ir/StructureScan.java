@@ -47,10 +47,18 @@ final class StructureScan {
         return layouts;
     }
 
-    /** What 16 rows have. */
-    private record Counted(long nonZeros, long blocks, boolean twoOfFour) {
+    /**
+     * What 16 rows have.
+     *
+     * @param covered elements of the blocks, without the rows that the last panel lacks
+     */
+    private record Counted(long nonZeros, long blocks, long covered, boolean twoOfFour) {
         Counted plus(Counted other) {
-            return new Counted(nonZeros + other.nonZeros, blocks + other.blocks, twoOfFour && other.twoOfFour);
+            return new Counted(
+                    nonZeros + other.nonZeros,
+                    blocks + other.blocks,
+                    covered + other.covered,
+                    twoOfFour && other.twoOfFour);
         }
     }
 
@@ -60,12 +68,12 @@ final class StructureScan {
         Counted all = IntStream.range(0, panels)
                 .parallel()
                 .mapToObj(panel -> count(weight, panel))
-                .reduce(new Counted(0, 0, true), Counted::plus);
+                .reduce(new Counted(0, 0, 0, true), Counted::plus);
         double total = spec.shape().maxElements();
         if (all.nonZeros() > (1 - FEW_ZEROS) * total) {
             return WeightStructure.dense();
         }
-        if (PANEL * all.blocks() <= FULL_BLOCKS * all.nonZeros()) {
+        if (all.covered() <= FULL_BLOCKS * all.nonZeros()) {
             return new Blocks16x1(all.blocks());
         }
         return all.twoOfFour() && all.nonZeros() >= HALF * total ? new NOfM(2, 4) : new Unstructured(all.nonZeros());
@@ -93,7 +101,7 @@ final class StructureScan {
         for (boolean each : used) {
             blocks += each ? 1 : 0;
         }
-        return new Counted(nonZeros, blocks, twoOfFour);
+        return new Counted(nonZeros, blocks, blocks * (last - first), twoOfFour);
     }
 
     static void require(WeightStructure structure, String name, Tensor weight) {
