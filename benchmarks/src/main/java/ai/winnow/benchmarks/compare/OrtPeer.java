@@ -19,6 +19,8 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.FutureTask;
 
 /**
  * ONNX Runtime: MatMul in f32, DynamicQuantizeMatMul for int8 weights with a scale for each output, MatMulNBits for weights of 4
@@ -33,13 +35,32 @@ final class OrtPeer implements Peer {
 
     private static final double TO_NEAREST = 0.5;
 
-    private final OrtEnvironment environment = OrtEnvironment.getEnvironment();
+    private static final long START_STACK_BYTES = 64L << 20;
+
+    private final OrtEnvironment environment = start();
     private final int threads;
     private final Rounds rounds;
 
     OrtPeer(int threads, Rounds rounds) {
         this.rounds = rounds;
         this.threads = threads;
+    }
+
+    /**
+     * When it starts, ONNX Runtime 1.29 recurses over the characters of the process's command line. From 4000 on, the length of our
+     * class path, this overflows the stack of a Java thread, and the process dies without a word.
+     */
+    private static OrtEnvironment start() {
+        FutureTask<OrtEnvironment> task = new FutureTask<>(OrtEnvironment::getEnvironment);
+        new Thread(null, task, "start of ONNX Runtime", START_STACK_BYTES).start();
+        try {
+            return task.get();
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new IllegalStateException("interrupted", e);
+        } catch (ExecutionException e) {
+            throw new IllegalStateException("ONNX Runtime does not start", e.getCause());
+        }
     }
 
     @Override
