@@ -38,7 +38,10 @@ final class StructureScan {
         }
         List<Layout.Sparse> layouts = new ArrayList<>();
         if (structure instanceof Blocks16x1(long blocks) && BlockSparse16x1.fits(spec)) {
-            layouts.add(new BlockSparse16x1(blocks));
+            layouts.add(new BlockSparse16x1(Math.min(
+                    blocks,
+                    Math.ceilDiv(spec.shape().max(0), (long) PANEL)
+                            * spec.shape().max(1))));
         }
         layouts.add(new BitmaskPanel16(structure.nonZeros(spec)));
         if (CompressedRows.fits(spec)) {

@@ -120,7 +120,7 @@ public sealed interface WeightStructure {
 
         @Override
         public String describe(TensorSpec spec) {
-            return n + ":" + m + " zeros";
+            return "keeps " + n + " of " + m;
         }
     }
 

@@ -73,7 +73,7 @@ public sealed interface Layout {
      * holds output {@code i} in its lower half and output {@code 16 + i} in its upper: halves of a vector of bytes are then
      * outputs that lie side by side.
      *
-     * @param group a multiple of 32
+     * @param group 32 or 128
      */
     record ScaledGroups(Order order, int group) implements Layout {
 
@@ -89,8 +89,9 @@ public sealed interface Layout {
         public static final int CELL = 32;
 
         public ScaledGroups {
-            if (group < CELL || group % CELL != 0) {
-                throw new ShapeException("a group of weights has a multiple of " + CELL + " elements, not " + group);
+            if (group != SMALL && group != LARGE) {
+                throw new ShapeException(
+                        "weights share a scale in groups of " + SMALL + " or " + LARGE + ", not of " + group);
             }
         }
 

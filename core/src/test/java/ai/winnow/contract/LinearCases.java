@@ -58,6 +58,11 @@ public final class LinearCases {
         {1, 1031, 520},
         {1, 131, 2113},
         {13, 517, 520},
+        // Several slabs of outputs, for one row and for as many as are read together.
+        {1, 61, 16500},
+        {1, 200, 2500},
+        {5, 517, 1100},
+        {8, 131, 2113},
     };
 
     private LinearCases() {}
@@ -200,6 +205,7 @@ public final class LinearCases {
     private static List<InputSelection> selections(int in) {
         return List.of(
                 new InputSelection.Threshold(0.5f),
+                new InputSelection.Threshold(2.5f), // nearly nothing, and of small layers nothing
                 new InputSelection.ChannelThreshold(),
                 new InputSelection.TopK((in + 1) / 2),
                 new InputSelection.WeightedTopK((in + 2) / 3));

@@ -9,12 +9,15 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * {@code x [rows, in] -> y [rows, out]} with a bias or without. The outputs are split among the threads. Several rows
- * are multiplied together by {@link FewRowsLinear} or {@link Gemm}. Where that does not pay, each slab of a row-major weight is
- * read once a row, from cache after the first.
+ * are multiplied together by {@link Gemm}. Where that does not pay, they come one by one; each slab of a
+ * row-major weight is then read once a row, from cache after the first.
  *
- * <p>Scratch: the prepared x of every row, then what each part needs; or the chains of a row.
+ * <p>Scratch: the prepared x of every row, then what each part needs; or which row, and its chains.
  */
 record LinearKernel(StoredWeight weight, boolean bias, int maxRows) implements Kernel, Workers.Task {
+
+    private static final long ROW = 0;
+    private static final long CHAINS = 64;
 
     /** Weight bytes that stay in cache while several rows pass over them. */
     private static final long CACHE_BYTES = 1 << 18;
@@ -28,7 +31,7 @@ record LinearKernel(StoredWeight weight, boolean bias, int maxRows) implements K
     public long workspaceBytes() {
         return Math.max(
                 maxRows * weight.preparedBytes() + Parts.scratch(weight.partBytes(maxRows), Parts.MOST),
-                weight.chainBytes());
+                CHAINS + weight.chainBytes());
     }
 
     @Override
@@ -38,7 +41,7 @@ record LinearKernel(StoredWeight weight, boolean bias, int maxRows) implements K
             return;
         }
         if (weight.chained(rows)) {
-            chains(operands, workspace);
+            chains(operands, workspace, rows);
             return;
         }
         long prepared = weight.preparedBytes();
@@ -51,11 +54,15 @@ record LinearKernel(StoredWeight weight, boolean bias, int maxRows) implements K
         workspace.workers().run(this, operands, workspace, parts);
     }
 
-    /** One row of a narrow column-major weight. */
-    private void chains(Operands operands, Workspace workspace) {
-        int parts = Parts.ofWeight(workspace, weight.bytes(), weight.outputs());
-        workspace.workers().run(this, operands, workspace, Math.min(parts, weight.chains()));
-        weight.addChains(workspace.scratch(), 0, operands.out(0), 0);
+    /** Rows of a narrow column-major weight, one by one. */
+    private void chains(Operands operands, Workspace workspace, int rows) {
+        MemorySegment scratch = workspace.scratch();
+        int parts = Math.min(Parts.ofWeight(workspace, weight.bytes(), weight.outputs()), weight.chains());
+        for (int row = 0; row < rows; row++) {
+            scratch.set(Lanes.INT, ROW, row);
+            workspace.workers().run(this, operands, workspace, parts);
+            weight.addChains(scratch, CHAINS, operands.out(0), 4L * weight.outputs() * row);
+        }
     }
 
     @Override
@@ -63,8 +70,10 @@ record LinearKernel(StoredWeight weight, boolean bias, int maxRows) implements K
         int rows = operands.inRows(0);
         @Nullable MemorySegment start = bias ? operands.in(2) : null;
         if (weight.chained(rows)) {
+            MemorySegment scratch = workspace.scratch();
+            long xAt = 4L * weight.inputs() * scratch.get(Lanes.INT, ROW);
             for (int chain = part; chain < weight.chains(); chain += parts) {
-                weight.denseChain(operands.in(1), operands.in(0), 0, start, chain, workspace.scratch(), 0);
+                weight.denseChain(operands.in(1), operands.in(0), xAt, start, chain, scratch, CHAINS);
             }
             return;
         }
@@ -83,7 +92,7 @@ record LinearKernel(StoredWeight weight, boolean bias, int maxRows) implements K
                     maxRows * weight.preparedBytes() + Parts.scratch(weight.partBytes(maxRows), part));
             return;
         }
-        int slab = rows == 1 ? Math.max(1, to - from) : slab();
+        int slab = rows == 1 || weight.isColumnMajor() ? Math.max(1, to - from) : slab();
         long prepared = weight.preparedBytes();
         long scratchAt = maxRows * prepared + Parts.scratch(weight.partBytes(maxRows), part);
         MemorySegment x = prepared > 0 ? workspace.scratch() : operands.in(0);

@@ -6,7 +6,6 @@ import static ai.winnow.kernels.simd.Lanes.LE;
 
 import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
-import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.VectorOperators;
 
 /**
@@ -28,7 +27,7 @@ final class Softmax {
     static final long STATE_BYTES = 3 * SLOT;
 
     /** Adding this rounds to an integer, which then stands in the lowest bits. */
-    private static final float ROUND = 0x1.8p23f;
+    private static final float ROUND = 0x1.8p23f + 127;
 
     /** Powers below are zero: they would be no normal numbers, and weigh nothing beside the greatest, which is 1. */
     private static final float LOWEST = -125f;
@@ -142,8 +141,11 @@ final class Softmax {
             sum = sum.fma(rest, FloatVector.broadcast(F, 2.402264791363012e-1f));
             sum = sum.fma(rest, FloatVector.broadcast(F, 6.931472028550421e-1f));
             sum = sum.fma(rest, FloatVector.broadcast(F, 1f));
-            IntVector exponent = rounded.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23);
-            FloatVector result = sum.reinterpretAsInts().add(exponent).reinterpretAsFloats();
+            // 2^rounded by its bits, times: added to the bits of a NaN it could make a number of it.
+            FloatVector scale = rounded.reinterpretAsInts()
+                    .lanewise(VectorOperators.LSHL, 23)
+                    .reinterpretAsFloats();
+            FloatVector result = sum.mul(scale);
             result.blend(zero, power.compare(VectorOperators.LT, lowest)).intoMemorySegment(x, xAt + 4L * i, LE);
         }
     }

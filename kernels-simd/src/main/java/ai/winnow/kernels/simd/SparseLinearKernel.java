@@ -7,27 +7,37 @@ import ai.winnow.kernel.Workspace;
 import ai.winnow.tensor.Operands;
 import ai.winnow.tensor.Tensor;
 import java.lang.foreign.MemorySegment;
+import java.util.Locale;
 import org.jspecify.annotations.Nullable;
 
 /**
  * {@code x [rows, in] -> y [rows, out]} from the selected inputs of each row: the list is made once by the calling thread, then the
  * outputs are split. Only the weights of listed inputs are read; a full list gives the bits of {@link LinearKernel}.
  *
- * <p>Several rows share one list, the union of theirs; what a row does not select counts as zero for it. So the weights are read once for all rows, and
- * never more of them than the dense kernel reads. Row by row would cost less only where the rows together select less than the union takes, that is never:
- * one more row over the same weights is far cheaper than the weights again.
+ * <p>Several rows share one list, the union of theirs; what a row does not select counts as zero for it (a sum of -0 may become +0). So the weights are read
+ * once for all rows, and never more of them than the dense kernel reads. Where the rows select so little that each by itself costs less, by
+ * {@link StoredWeight#togetherCost}, they come one by one.
  *
- * <p>Scratch: the length of the list; the list; what the selection needs; the chains of a row; or the selected inputs of all rows and what each part needs.
+ * <p>Scratch: which row, and the length of the list; the list; what the selection needs; the chains of a row; or the selected inputs of all rows and what each
+ * part needs.
  */
 record SparseLinearKernel(StoredWeight weight, InputSelection selection, boolean bias, int maxRows)
         implements Kernel, Workers.Task {
 
     private static final long LISTED = 0;
+    private static final long ROW = 4;
     private static final long LIST = 64;
+
+    /** In place of a row: all rows together. */
+    private static final int TOGETHER = -1;
 
     @Override
     public String name() {
-        return weight.name("SparseLinear") + (maxRows > 1 ? ", several rows by the union of their inputs" : "");
+        String several = String.format(
+                Locale.ROOT,
+                ", several rows together where their inputs' union is less than 1/%.1f of what they select",
+                weight.togetherCost(1));
+        return weight.name("SparseLinear") + (maxRows > 1 ? several : "");
     }
 
     @Override
@@ -56,38 +66,47 @@ record SparseLinearKernel(StoredWeight weight, InputSelection selection, boolean
         if (rows == 0) {
             return;
         }
-        if (rows > 1) {
-            scratch.set(Lanes.INT, LISTED, union(operands, scratch, rows));
-            int parts = Parts.ofWeight(workspace, weight.bytes() * rows, weight.outputs());
+        boolean chained = weight.chained(rows); // as the dense kernel does, whatever is selected
+        if (rows > 1 && !chained && together(operands, scratch, rows)) {
+            int listed = scratch.get(Lanes.INT, LISTED);
+            int parts = Parts.ofWeight(workspace, weight.bytesOf(listed) * rows, weight.outputs());
             workspace.workers().run(this, operands, workspace, parts);
             return;
         }
-        int listed = select(operands, scratch, 0);
-        scratch.set(Lanes.INT, LISTED, listed);
-        long bytes = weight.bytesOf(listed);
-        int parts = Parts.ofWeight(workspace, bytes, weight.outputs());
-        boolean chained = weight.chained(rows);
-        workspace.workers().run(this, operands, workspace, chained ? Math.min(parts, weight.chains()) : parts);
-        if (chained) {
-            weight.addChains(scratch, sumsAt(), operands.out(0), 0);
+        for (int row = 0; row < rows; row++) {
+            int listed = select(operands, scratch, 4L * weight.inputs() * row);
+            scratch.set(Lanes.INT, LISTED, listed);
+            scratch.set(Lanes.INT, ROW, row);
+            int parts = Parts.ofWeight(workspace, weight.bytesOf(listed), weight.outputs());
+            workspace.workers().run(this, operands, workspace, chained ? Math.min(parts, weight.chains()) : parts);
+            if (chained) {
+                weight.addChains(scratch, sumsAt(), operands.out(0), 4L * weight.outputs() * row);
+            }
         }
     }
 
-    /** Lists the inputs that any row selects and packs them, row after row, with zeros where a row does not; how many there are. */
-    private int union(Operands operands, MemorySegment scratch, int rows) {
+    /** Selects for all rows; whether the union is worth it. Then it is packed: row after row, with zeros where a row does not select. */
+    private boolean together(Operands operands, MemorySegment scratch, int rows) {
         int inputs = weight.inputs();
         long rowBytes = 4L * inputs;
         long kept = sumsAt();
+        long selected = 0;
         for (int row = 0; row < rows; row++) {
             int listed = select(operands, scratch, rowBytes * row);
-            Selection.keepListed(
-                    operands.in(0), rowBytes * row, inputs, scratch, LIST, listed, scratch, kept + rowBytes * row);
+            selected += listed;
+            long to = kept + rowBytes * row;
+            Selection.keepListed(operands.in(0), rowBytes * row, inputs, scratch, LIST, listed, scratch, to);
         }
         int listed = Selection.anyNonZero(scratch, kept, rows, inputs, scratch, LIST);
+        if (listed * weight.togetherCost(rows) > selected) {
+            return false;
+        }
         if (listed < inputs) {
             Selection.pack(scratch, kept, rows, inputs, scratch, LIST, listed);
         }
-        return listed;
+        scratch.set(Lanes.INT, LISTED, listed);
+        scratch.set(Lanes.INT, ROW, TOGETHER);
+        return true;
     }
 
     private int select(Operands operands, MemorySegment scratch, long xAt) {
@@ -109,18 +128,22 @@ record SparseLinearKernel(StoredWeight weight, InputSelection selection, boolean
         MemorySegment w = operands.in(1);
         MemorySegment y = operands.out(0);
         int rows = operands.inRows(0);
+        int row = scratch.get(Lanes.INT, ROW);
         int listed = scratch.get(Lanes.INT, LISTED);
         @Nullable MemorySegment start = bias ? operands.in(selection.hasOperand() ? 3 : 2) : null;
         if (weight.chained(rows)) {
             for (int chain = part; chain < weight.chains(); chain += parts) {
-                weight.listedChain(w, scratch, LIST, listed, operands.in(0), 0, start, chain, scratch, sumsAt());
+                long xAt = 4L * weight.inputs() * row;
+                weight.listedChain(w, scratch, LIST, listed, operands.in(0), xAt, start, chain, scratch, sumsAt());
             }
             return;
         }
         int lo = Parts.begin(weight.outputs(), weight.grain(), part, parts);
         int hi = Parts.begin(weight.outputs(), weight.grain(), part + 1, parts);
-        if (rows == 1) {
-            weight.listed(w, scratch, LIST, listed, operands.in(0), 0, start, y, 0, lo, hi);
+        if (row != TOGETHER) {
+            long xAt = 4L * weight.inputs() * row;
+            long yAt = 4L * weight.outputs() * row;
+            weight.listed(w, scratch, LIST, listed, operands.in(0), xAt, start, y, yAt, lo, hi);
             return;
         }
         @Nullable MemorySegment list = listed < weight.inputs() ? scratch : null;

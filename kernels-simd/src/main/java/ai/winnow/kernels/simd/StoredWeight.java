@@ -19,9 +19,6 @@ record StoredWeight(DType type, Layout.Order order, int inputs, int outputs, lon
     /** Rows from which on a row-major weight is turned and multiplied rather than read once a row. */
     private static final int TURNED_ROWS = 8;
 
-    /** Up to so many rows a column-major weight is read where it lies; more are worth panels. */
-    private static final int FEW_ROWS = FewRowsLinear.ROWS;
-
     /**
      * Rows of column-major weights that are shorter than this are not split among threads: a thread that reads less than 4 KB at a
      * stretch gets 30 instead of 48 GB/s (bf16, 8192 -> 2048, two threads). Their inputs are split instead.
@@ -103,8 +100,8 @@ record StoredWeight(DType type, Layout.Order order, int inputs, int outputs, lon
 
     /** Bytes of scratch for each part of a call with up to {@code rows} rows. */
     long partBytes(int rows) {
-        long together = multiplies(rows) ? Math.max(Gemm.SCRATCH_BYTES, FewRowsLinear.SCRATCH_BYTES) : 0;
-        return Math.max(isColumnMajor() ? 0 : F32RowLinear.SCRATCH_BYTES, together);
+        boolean together = isColumnMajor() ? rows > 1 : multiplies(rows);
+        return Math.max(isColumnMajor() ? 0 : F32RowLinear.SCRATCH_BYTES, together ? Gemm.SCRATCH_BYTES : 0);
     }
 
     /**
@@ -112,7 +109,21 @@ record StoredWeight(DType type, Layout.Order order, int inputs, int outputs, lon
      * one by one. A row-major weight must be turned as well, which pays later.
      */
     boolean multiplies(int rows) {
-        return rows >= (isColumnMajor() ? 2 : TURNED_ROWS);
+        return isColumnMajor() ? togetherCost(rows) <= rows : rows >= TURNED_ROWS;
+    }
+
+    /**
+     * What so many rows of a column-major weight cost together, in rows by themselves, which are bound by memory: packing the weight to panels, then a little
+     * for each row (2048 -> 8192, two threads; docs/decisions/0012).
+     */
+    double togetherCost(int rows) {
+        double packing =
+                switch (type) {
+                    case F32 -> 2.6;
+                    case F16 -> 3.6;
+                    default -> 4.5;
+                };
+        return packing + 0.08 * rows;
     }
 
     /** Outputs {@code lo} to {@code hi} of all rows; {@code x} is not prepared. */
@@ -150,8 +161,7 @@ record StoredWeight(DType type, Layout.Order order, int inputs, int outputs, lon
             MemorySegment scratch,
             long scratchAt) {
         MemorySegment scales = type == DType.I8 ? w : null;
-        boolean few = isColumnMajor() && rows <= FEW_ROWS;
-        if (!few && type == DType.I4) {
+        if (type == DType.I4) {
             Int4Gemm.run(
                     order,
                     group,
@@ -172,60 +182,10 @@ record StoredWeight(DType type, Layout.Order order, int inputs, int outputs, lon
                     hi,
                     scratch,
                     scratchAt);
-            return;
-        }
-        if (!few) {
+        } else {
             Gemm.run(
                     type, order, x, xAt, rows, listed, w, 0, outputs, list, listAt, scales, scalesAt, bias, 0, y, 0, lo,
                     hi, scratch, scratchAt);
-            return;
-        }
-        Gemm.start(scales == null ? bias : null, 0, y, 0, rows, outputs, lo, hi);
-        FewRowsLinear.run(this, w, list, listAt, listed, x, xAt, rows, y, lo, hi, scratch, scratchAt);
-        if (scales != null) {
-            Gemm.finish(scales, scalesAt, bias, 0, y, 0, rows, outputs, lo, hi);
-        }
-    }
-
-    /**
-     * Some inputs of a column-major weight as f32 {@code [count][pitch]}: outputs {@code from} to {@code from + width}, followed by anything up to the next
-     * multiple of {@link GemmTile#WIDTH}; without the scales of I8 rows, with those of I4 groups.
-     *
-     * @param list the inputs, or null for {@code first} and those that follow it
-     * @param pitch in bytes
-     */
-    void widen(
-            MemorySegment w,
-            @Nullable MemorySegment list,
-            long listAt,
-            int first,
-            int count,
-            int from,
-            int width,
-            MemorySegment to,
-            long toAt,
-            long pitch) {
-        long skipped = list == null ? first : 0;
-        if (type == DType.I4) {
-            Int4.widenColumns(
-                    w,
-                    skipped * rowBytes(),
-                    rowBytes(),
-                    scalesAt + skipped * scaleBytes(),
-                    scaleBytes(),
-                    group,
-                    list,
-                    listAt + 4L * first,
-                    from,
-                    width,
-                    count,
-                    to,
-                    toAt,
-                    pitch);
-        } else {
-            long at = skipped * rowBytes() + type.bytes(from);
-            long listed = listAt + 4L * first;
-            GemmPack.run(type, w, at, rowBytes(), list, listed, count, width, to, toAt, pitch, 2 * GemmTile.VECTOR);
         }
     }
 

@@ -169,7 +169,9 @@ final class TileAttention {
         int keys = Math.min(PAGE, end + count - 1);
         int padded = (keys + COUNT - 1) / COUNT * COUNT;
         long scores = scratchAt + scoresAt;
-        scores(scratchAt + queriesAt + (long) tile * rows * queryPitch, keys, scratch, scratchAt);
+        // Tiles have an even number of rows, at least four; those beyond the last token count for nothing.
+        int used = Math.clamp((count * op.group() + 1) / 2 * 2, 4, rows);
+        scores(scratchAt + queriesAt + (long) tile * rows * queryPitch, used, keys, scratch, scratchAt);
         mask(count, end, padded, scratch, scores);
         TileSoftmax.run(
                 scratch,
@@ -188,15 +190,15 @@ final class TileAttention {
                 Elementwise.scale(scratch, sum, factor, scratch, sum, headDim);
             }
         }
-        sums(sums, keys, scratch, scratchAt);
+        sums(sums, used, keys, scratch, scratchAt);
     }
 
     /** S[rows, keys] = Q * K^T. */
-    private void scores(long queries, int keys, MemorySegment scratch, long scratchAt) {
+    private void scores(long queries, int used, int keys, MemorySegment scratch, long scratchAt) {
         for (int panel = 0; panel * WIDTH < keys; panel++) {
             long b = scratchAt + keysAt + 4L * panel * WIDTH * headDim;
-            for (int row = 0; row < rows; ) {
-                int step = AttentionTile.rows(rows - row);
+            for (int row = 0; row < used; ) {
+                int step = AttentionTile.rows(used - row);
                 long a = queries + row * queryPitch;
                 long c = scratchAt + scoresAt + row * SCORE_PITCH + 4L * panel * WIDTH;
                 if (step == 6) {
@@ -210,11 +212,11 @@ final class TileAttention {
     }
 
     /** O[rows, headDim] += P[rows, keys] * V. */
-    private void sums(long sums, int keys, MemorySegment scratch, long scratchAt) {
+    private void sums(long sums, int used, int keys, MemorySegment scratch, long scratchAt) {
         for (int panel = 0; panel < panels; panel++) {
             long b = scratchAt + valuesAt + 4L * panel * WIDTH * PAGE;
-            for (int row = 0; row < rows; ) {
-                int step = AttentionTile.rows(rows - row);
+            for (int row = 0; row < used; ) {
+                int step = AttentionTile.rows(used - row);
                 long a = scratchAt + scoresAt + row * SCORE_PITCH;
                 long c = sums + row * sumPitch + 4L * panel * WIDTH;
                 if (step == 6) {
