@@ -5,61 +5,63 @@ import ai.winnow.ir.KvShape;
 import ai.winnow.kernel.Kernel;
 import ai.winnow.kernel.Workers;
 import ai.winnow.kernel.Workspace;
+import ai.winnow.tensor.DType;
 import ai.winnow.tensor.Operands;
+import ai.winnow.tensor.Tensor;
 import java.lang.foreign.MemorySegment;
 
 /**
- * Softmax attention of each row over the pages of its sequence. Sequences that bring one row are read a row at a time, those that bring more in tiles.
- * The work is split by key-value heads and by rows, or, where there is only one, by stretches of the context whose states are merged in order; where it
- * is cut depends on the shapes alone, never on the threads.
+ * Softmax attention of each row over the pages of its sequence. The work is split by (row, key-value head); the query heads that
+ * share one pass over its pages together, so that a page is read from memory once and from cache for all but the first.
+ *
+ * <p>Scratch of a part: for each query head of a group the scaled query, the sums, the scores of a page and the softmax's state;
+ * and one page of keys or values in f32 if there is no loop for the pages as they are.
  */
 final class AttentionKernel implements Kernel, Workers.Task {
 
     /** Cached elements below which a second thread costs more than it brings. */
     private static final long PART_ELEMENTS = 1 << 14;
 
-    /** Rows of a stretch are at least so many, and a head has at most so many stretches. */
-    private static final int STRETCH_ROWS = 1024;
-
-    private static final int MOST_STRETCHES = 16;
-
     private final Attention op;
     private final KvShape shape;
-    private final HeadAttention heads;
-    private final TileAttention tiles;
+    private final int headDim;
+    private final boolean paired;
+    private final boolean straight;
+    private final boolean widened;
+
+    private final long headBytes;
+    private final long scoresAt;
+    private final long sumsAt;
+    private final long statesAt;
+    private final long pageAt;
     private final long partBytes;
-    private final int maxSequences;
 
-    /** Rows of a stretch. */
-    private final int stretch;
-
-    /** Stretches of a whole context. */
-    private final int stretches;
-
-    private final long stretchesAt;
-    private final Workers.Task merge = this::merge;
-
-    AttentionKernel(Attention op, int maxSequences) {
+    AttentionKernel(Attention op) {
         this.op = op;
         this.shape = op.shape();
-        this.heads = new HeadAttention(op);
-        this.tiles = new TileAttention(op);
-        this.partBytes = Math.max(heads.scratchBytes(), tiles.scratchBytes());
-        this.maxSequences = maxSequences;
-        int even = (shape.contextLength() + MOST_STRETCHES - 1) / MOST_STRETCHES;
-        this.stretch = Math.max(STRETCH_ROWS, (even + KvShape.PAGE_ROWS - 1) / KvShape.PAGE_ROWS * KvShape.PAGE_ROWS);
-        this.stretches = (shape.contextLength() + stretch - 1) / stretch;
-        this.stretchesAt = Parts.scratch(partBytes, Parts.MOST);
+        this.headDim = shape.headDim();
+        this.paired = shape.dtype() == DType.BF16 && Bf16Pages.takes(headDim);
+        this.straight = paired || (shape.dtype() == DType.F32 && F32Pages.takes(headDim));
+        this.headBytes = Tensor.align(4L * headDim);
+        this.sumsAt = op.group() * headBytes;
+        this.scoresAt = 2 * sumsAt;
+        this.statesAt = scoresAt + op.group() * SCORE_BYTES;
+        this.pageAt = Tensor.align(statesAt + op.group() * Softmax.STATE_BYTES);
+        this.widened = !paired && shape.dtype() == DType.BF16;
+        this.partBytes = pageAt + (widened ? 4 * shape.pageElements() : 0);
     }
+
+    /** The scores of a page, with room for a whole vector behind the last. */
+    private static final long SCORE_BYTES = 4L * (KvShape.PAGE_ROWS + 16);
 
     @Override
     public String name() {
-        return heads.name() + "Attention";
+        return (shape.dtype() == DType.F32 ? "F32" : "Bf16") + "Attention" + (straight ? "" : ", any head size");
     }
 
     @Override
     public long workspaceBytes() {
-        return stretchesAt + (long) maxSequences * shape.heads() * stretches * heads.stateBytes();
+        return Parts.scratch(partBytes, Parts.MOST);
     }
 
     @Override
@@ -68,120 +70,131 @@ final class AttentionKernel implements Kernel, Workers.Task {
         if (rows == 0) {
             return;
         }
-        long elements = 0;
-        boolean split = false;
-        for (int sequence = 0; sequence < operands.inRows(3); sequence++) {
-            int count = rows(operands, sequence);
-            if (count > 0) {
-                long end = end(operands, first(operands, sequence) + count - 1, 0);
-                elements += end * count;
-                split |= count == 1 && stretches > 1;
-            }
-        }
-        long work = elements * shape.heads() * shape.headDim() * op.group() / PART_ELEMENTS;
-        int parts = Parts.count(workspace, work, 1);
-        workspace.workers().run(this, operands, workspace, parts);
-        if (split) {
-            workspace.workers().run(merge, operands, workspace, parts);
-        }
+        int tasks = rows * shape.heads();
+        long cached = (long) end(operands, 0, 0) * headDim * op.group();
+        long work = Math.min(tasks, tasks * cached / PART_ELEMENTS);
+        workspace.workers().run(this, operands, workspace, Parts.count(workspace, work, 1));
     }
 
     @Override
     public void run(Operands operands, Workspace workspace, int part, int parts) {
-        MemorySegment scratch = workspace.scratch();
+        int heads = shape.heads();
+        int tasks = operands.inRows(0) * heads;
         long scratchAt = Parts.scratch(partBytes, part);
-        int task = 0;
-        for (int sequence = 0; sequence < operands.inRows(3); sequence++) {
-            int first = first(operands, sequence);
-            int count = rows(operands, sequence);
-            if (count == 0) {
-                continue; // it has no first row to ask for its end
-            }
-            for (int head = 0; head < shape.heads(); head++) {
-                int end = end(operands, first, head);
-                if (count == 1) {
-                    int begin = begin(end);
-                    for (int s = begin / stretch; s * stretch < end; s++) {
-                        if (task++ % parts == part) {
-                            stretch(operands, sequence, head, begin, end, s, scratch, scratchAt);
-                        }
-                    }
-                } else {
-                    for (int row = 0; row < count; row += tiles.tokens()) {
-                        if (task++ % parts == part) {
-                            int width = Math.min(tiles.tokens(), count - row);
-                            tiles.attend(operands, first + row, width, head, end + row, scratch, scratchAt);
-                        }
-                    }
-                }
-            }
+        for (int task = part; task < tasks; task += parts) {
+            attend(operands, workspace.scratch(), scratchAt, task / heads, task % heads);
         }
-    }
-
-    /** A stretch of what the only row of a sequence sees. */
-    private void stretch(
-            Operands operands,
-            int sequence,
-            int head,
-            int begin,
-            int end,
-            int s,
-            MemorySegment scratch,
-            long scratchAt) {
-        int from = Math.max(begin, s * stretch);
-        int to = Math.min(end, (s + 1) * stretch);
-        int row = first(operands, sequence);
-        long stateAt = stateAt(sequence, head, s);
-        heads.attend(operands, row, head, from, to, scratch, scratchAt, stateAt);
-        if (end - begin == to - from) {
-            heads.finish(operands, row, head, scratch, stateAt);
-        }
-    }
-
-    /** Puts the stretches of each head together, in ascending order. */
-    private void merge(Operands operands, Workspace workspace, int part, int parts) {
-        MemorySegment scratch = workspace.scratch();
-        for (int task = part; task < operands.inRows(3) * shape.heads(); task += parts) {
-            int sequence = task / shape.heads();
-            int head = task % shape.heads();
-            if (rows(operands, sequence) == 1) {
-                int row = first(operands, sequence);
-                int end = end(operands, row, head);
-                int from = begin(end) / stretch;
-                int to = (end + stretch - 1) / stretch;
-                if (to - from > 1) {
-                    long stateAt = stateAt(sequence, head, from);
-                    for (int s = from + 1; s < to; s++) {
-                        heads.merge(scratch, stateAt, stateAt(sequence, head, s));
-                    }
-                    heads.finish(operands, row, head, scratch, stateAt);
-                }
-            }
-        }
-    }
-
-    private long stateAt(int sequence, int head, int s) {
-        return stretchesAt + (((long) sequence * shape.heads() + head) * stretches + s) * heads.stateBytes();
-    }
-
-    private static int first(Operands operands, int sequence) {
-        return operands.in(2).get(Lanes.INT, 4L * sequence);
-    }
-
-    private static int rows(Operands operands, int sequence) {
-        return first(operands, sequence + 1) - first(operands, sequence);
-    }
-
-    /** Where what a row sees begins. */
-    private int begin(int end) {
-        return op.window() > 0 ? Math.max(0, end - op.window()) : 0;
     }
 
     /** Where what a row sees ends. */
     private int end(Operands operands, int row, int head) {
         int sequence = operands.in(1).get(Lanes.INT, 4L * row);
+        int first = operands.in(2).get(Lanes.INT, 4L * sequence);
         int slot = operands.in(3).get(Lanes.INT, 4L * sequence);
-        int cached = operands.in(7).get(Lanes.INT, 4L * shape.headIndex(slot, op.layer(), head));
-        return cached + row - first(operands, sequence) + 1;
+        return operands.in(7).get(Lanes.INT, 4L * shape.headIndex(slot, op.layer(), head)) + row - first + 1;
+    }
+
+    private void attend(Operands operands, MemorySegment scratch, long scratchAt, int row, int head) {
+        int group = op.group();
+        long at = 4 * ((long) row * op.queryHeads() + (long) head * group) * headDim;
+        for (int g = 0; g < group; g++) {
+            query(operands.in(0), at + 4L * g * headDim, scratch, scratchAt + g * headBytes);
+            Lanes.zero(scratch, scratchAt + sumsAt + g * headBytes, headDim);
+            Softmax.start(scratch, scratchAt + statesAt + g * Softmax.STATE_BYTES);
+        }
+        int sequence = operands.in(1).get(Lanes.INT, 4L * row);
+        int slot = operands.in(3).get(Lanes.INT, 4L * sequence);
+        long entry = shape.tableIndex(slot, op.layer(), head);
+        int end = end(operands, row, head);
+        int begin = op.window() > 0 ? Math.max(0, end - op.window()) : 0;
+        for (int start = begin / KvShape.PAGE_ROWS * KvShape.PAGE_ROWS; start < end; start += KvShape.PAGE_ROWS) {
+            int page = operands.in(6).get(Lanes.INT, 4 * (entry + start / KvShape.PAGE_ROWS));
+            int from = Math.max(0, begin - start);
+            int to = Math.min(KvShape.PAGE_ROWS, end - start);
+            page(operands, page, from, to, scratch, scratchAt);
+        }
+        for (int g = 0; g < group; g++) {
+            long sumAt = scratchAt + sumsAt + g * headBytes;
+            float total = scratch.get(Lanes.FLOAT, scratchAt + statesAt + g * Softmax.STATE_BYTES + 4);
+            if (paired) {
+                ColumnOrder.finishPaired(scratch, sumAt, 0, headDim, headDim, 1f);
+            }
+            Elementwise.scale(scratch, sumAt, 1 / total, operands.out(0), at + 4L * g * headDim, headDim);
+        }
+    }
+
+    private void query(MemorySegment query, long queryAt, MemorySegment scratch, long to) {
+        if (paired) {
+            RowOrder.pair(query, queryAt, headDim, op.scale(), scratch, to);
+        } else {
+            Elementwise.scale(query, queryAt, op.scale(), scratch, to, headDim);
+        }
+    }
+
+    /** Rows {@code from} to {@code to} of a page, for all query heads of the group. */
+    private void page(Operands operands, int page, int from, int to, MemorySegment scratch, long scratchAt) {
+        int first = from & -4; // scores come in fours
+        int padded = (to + Lanes.COUNT - 1) / Lanes.COUNT * Lanes.COUNT;
+        long pageBytes = page * shape.pageBytes();
+        MemorySegment keys = pages(operands.in(4), pageBytes, to, scratch, scratchAt);
+        long keysAt = widened ? scratchAt + pageAt : pageBytes;
+        for (int g = 0; g < op.group(); g++) {
+            long scores = scratchAt + scoresAt + g * SCORE_BYTES;
+            long queryAt = scratchAt + g * headBytes;
+            scores(keys, keysAt + first * rowBytes(), scratch, queryAt, scores + 4L * first, to - first);
+            none(scratch, scores, 0, from);
+            none(scratch, scores, to, padded);
+            long state = scratchAt + statesAt + g * Softmax.STATE_BYTES;
+            float factor = Softmax.piece(scratch, scores, padded, scratch, state);
+            long sums = scratchAt + sumsAt + g * headBytes;
+            if (factor != 1) {
+                Elementwise.scale(scratch, sums, factor, scratch, sums, headDim);
+            }
+        }
+        MemorySegment values = pages(operands.in(5), pageBytes, to, scratch, scratchAt);
+        long valuesAt = keysAt + from * rowBytes();
+        for (int g = 0; g < op.group(); g++) {
+            long weights = scratchAt + scoresAt + g * SCORE_BYTES + 4L * from;
+            weigh(values, valuesAt, scratch, weights, scratchAt + sumsAt + g * headBytes, to - from);
+        }
+    }
+
+    private long rowBytes() {
+        return (paired ? 2L : 4L) * headDim;
+    }
+
+    /** The pool, or, where no loop reads its rows, the scratch after a page was widened to it. */
+    private MemorySegment pages(MemorySegment pool, long at, int rows, MemorySegment scratch, long scratchAt) {
+        if (!widened) {
+            return pool;
+        }
+        Conversions.bf16ToFloat(pool, at, scratch, scratchAt + pageAt, rows * headDim);
+        return scratch;
+    }
+
+    private void scores(MemorySegment keys, long at, MemorySegment scratch, long query, long scores, int count) {
+        if (paired) {
+            Bf16Pages.scores(keys, at, headDim, scratch, query, scratch, scores, count);
+        } else if (straight) {
+            F32Pages.scores(keys, at, headDim, scratch, query, scratch, scores, count);
+        } else {
+            AnyPages.scores(keys, at, headDim, scratch, query, scratch, scores, count);
+        }
+    }
+
+    private void weigh(MemorySegment values, long at, MemorySegment scratch, long weights, long sums, int count) {
+        if (paired) {
+            Bf16Pages.weigh(values, at, headDim, scratch, weights, scratch, sums, count);
+        } else if (straight) {
+            F32Pages.weigh(values, at, headDim, scratch, weights, scratch, sums, count);
+        } else {
+            AnyPages.weigh(values, at, headDim, scratch, weights, scratch, sums, count);
+        }
+    }
+
+    private static void none(MemorySegment scores, long scoresAt, int from, int to) {
+        for (int i = from; i < to; i++) {
+            scores.set(Lanes.FLOAT, scoresAt + 4L * i, Float.NEGATIVE_INFINITY);
+        }
     }
 }

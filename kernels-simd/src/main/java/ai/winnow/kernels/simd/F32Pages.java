@@ -1,340 +1,450 @@
 package ai.winnow.kernels.simd;
 
-import static ai.winnow.kernels.simd.Lanes.BIT1;
-import static ai.winnow.kernels.simd.Lanes.BIT2;
-import static ai.winnow.kernels.simd.Lanes.BYTE;
 import static ai.winnow.kernels.simd.Lanes.COUNT;
 import static ai.winnow.kernels.simd.Lanes.F;
 import static ai.winnow.kernels.simd.Lanes.FLOAT;
 import static ai.winnow.kernels.simd.Lanes.LE;
 import static ai.winnow.kernels.simd.Lanes.ODD_LANES;
-import static ai.winnow.kernels.simd.Lanes.SWAP1;
-import static ai.winnow.kernels.simd.Lanes.SWAP2;
-import static ai.winnow.kernels.simd.Lanes.SWAP4;
 
 import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorMask;
+import jdk.incubator.vector.VectorShuffle;
 
 /**
- * One or four query heads over rows of a page of f32 keys or values {@code [64, headDim]}; each row is loaded once for all heads.
+ * One query head over rows of a page of f32 keys or values {@code [64, headDim]}.
  *
- * <p>While one page is computed with, one byte of each line of the page that is needed next is read, so that it is in L1 by then; the sum
- * of these bytes is returned to keep the reads alive. Traffic: the page once.
+ * <p>No loop over the head dimension: the query, or the sums, stay in registers, and a step is straight-line code for several rows.
+ * C2 ruins shorter bodies on native memory: it unrolls them itself, hoists the loads and spills. Traffic: the page once.
  */
 final class F32Pages {
 
     private static final long BYTES = 4L * COUNT;
+    private static final long AT1 = BYTES;
+    private static final long AT2 = 2 * BYTES;
+    private static final long AT3 = 3 * BYTES;
+    private static final long AT4 = 4 * BYTES;
+    private static final long AT5 = 5 * BYTES;
+    private static final long AT6 = 6 * BYTES;
+    private static final long AT7 = 7 * BYTES;
 
-    /** The next page is read as four streams side by side: at the start of each the processor waits until it has noticed the stream. */
-    private static final long QUARTER_ROWS = 16;
+    /** Two sums to one vector that has the first in the lanes whose number has not bit 1, the second in those whose has; {@link Lanes#ODD_LANES} does it by bit 0. */
+    private static final VectorMask<Float> BIT1 = VectorMask.fromLong(F, 0xcccc_cccc_cccc_ccccL);
+
+    private static final VectorShuffle<Float> SWAP1 = VectorShuffle.fromOp(F, i -> i ^ 1);
+    private static final VectorShuffle<Float> SWAP2 = VectorShuffle.fromOp(F, i -> i ^ 2);
 
     private F32Pages() {}
 
     /** Whether rows of {@code headDim} elements are read here. */
     static boolean takes(int headDim) {
-        return headDim % (2 * COUNT) == 0;
+        return headDim == 4 * COUNT || headDim == 6 * COUNT || headDim == 8 * COUNT;
     }
 
-    /** s[key][head] = q[head] . k[key] for four heads; q is [vector][head][lane]. Reads an even number of rows, reads along in {@code next}. */
-    static int scoresFour(
-            MemorySegment k,
-            long kAt,
-            int headDim,
-            MemorySegment q,
-            long qAt,
-            MemorySegment s,
-            long sAt,
-            int count,
-            MemorySegment next,
-            long nextAt) {
-        long rowBytes = 4L * headDim;
-        long quarter = QUARTER_ROWS * rowBytes;
-        int touched = 0;
+    /** s[key] = q . k[key]. Reads whole groups of four rows and writes a vector more than {@code count} scores. */
+    static void scores(
+            MemorySegment k, long kAt, int headDim, MemorySegment q, long qAt, MemorySegment s, long sAt, int count) {
+        switch (headDim / COUNT) {
+            case 4 -> scoresFour(k, kAt, q, qAt, s, sAt, count);
+            case 6 -> scoresSix(k, kAt, q, qAt, s, sAt, count);
+            default -> scoresEight(k, kAt, q, qAt, s, sAt, count);
+        }
+    }
+
+    /** y += sum of p[row] * v[row]. */
+    static void weigh(
+            MemorySegment v, long vAt, int headDim, MemorySegment p, long pAt, MemorySegment y, long yAt, int count) {
+        switch (headDim / COUNT) {
+            case 4 -> {
+                int rest = weighFour(v, vAt, p, pAt, y, yAt, 0, count);
+                weighFourOne(v, vAt, p, pAt, y, yAt, rest, count);
+            }
+            case 6 -> {
+                int rest = weighSix(v, vAt, p, pAt, y, yAt, 0, count);
+                weighSixOne(v, vAt, p, pAt, y, yAt, rest, count);
+            }
+            default -> {
+                int rest = weighEight(v, vAt, p, pAt, y, yAt, 0, count);
+                weighEightOne(v, vAt, p, pAt, y, yAt, rest, count);
+            }
+        }
+    }
+
+    /** 4 vectors a row. */
+    private static void scoresFour(
+            MemorySegment k, long kAt, MemorySegment q, long qAt, MemorySegment s, long sAt, int count) {
+        long rowBytes = 4L * BYTES;
+        FloatVector q0 = FloatVector.fromMemorySegment(F, q, qAt, LE);
+        FloatVector q1 = FloatVector.fromMemorySegment(F, q, qAt + AT1, LE);
+        FloatVector q2 = FloatVector.fromMemorySegment(F, q, qAt + AT2, LE);
+        FloatVector q3 = FloatVector.fromMemorySegment(F, q, qAt + AT3, LE);
+        for (int key = 0; key < count; key += 4) {
+            long k0 = kAt + key * rowBytes;
+            long k1 = k0 + rowBytes;
+            long k2 = k1 + rowBytes;
+            long k3 = k2 + rowBytes;
+            FloatVector s0 = FloatVector.fromMemorySegment(F, k, k0, LE).mul(q0);
+            FloatVector s1 = FloatVector.fromMemorySegment(F, k, k1, LE).mul(q0);
+            FloatVector s2 = FloatVector.fromMemorySegment(F, k, k2, LE).mul(q0);
+            FloatVector s3 = FloatVector.fromMemorySegment(F, k, k3, LE).mul(q0);
+            s0 = FloatVector.fromMemorySegment(F, k, k0 + AT1, LE).fma(q1, s0);
+            s1 = FloatVector.fromMemorySegment(F, k, k1 + AT1, LE).fma(q1, s1);
+            s2 = FloatVector.fromMemorySegment(F, k, k2 + AT1, LE).fma(q1, s2);
+            s3 = FloatVector.fromMemorySegment(F, k, k3 + AT1, LE).fma(q1, s3);
+            s0 = FloatVector.fromMemorySegment(F, k, k0 + AT2, LE).fma(q2, s0);
+            s1 = FloatVector.fromMemorySegment(F, k, k1 + AT2, LE).fma(q2, s1);
+            s2 = FloatVector.fromMemorySegment(F, k, k2 + AT2, LE).fma(q2, s2);
+            s3 = FloatVector.fromMemorySegment(F, k, k3 + AT2, LE).fma(q2, s3);
+            s0 = FloatVector.fromMemorySegment(F, k, k0 + AT3, LE).fma(q3, s0);
+            s1 = FloatVector.fromMemorySegment(F, k, k1 + AT3, LE).fma(q3, s1);
+            s2 = FloatVector.fromMemorySegment(F, k, k2 + AT3, LE).fma(q3, s2);
+            s3 = FloatVector.fromMemorySegment(F, k, k3 + AT3, LE).fma(q3, s3);
+            FloatVector low =
+                    s0.blend(s1, ODD_LANES).add(s1.blend(s0, ODD_LANES).rearrange(SWAP1));
+            FloatVector high =
+                    s2.blend(s3, ODD_LANES).add(s3.blend(s2, ODD_LANES).rearrange(SWAP1));
+            FloatVector sum = low.blend(high, BIT1).add(high.blend(low, BIT1).rearrange(SWAP2));
+            if (COUNT > 8) {
+                sum = sum.add(sum.rearrange(Lanes.FOLD8));
+            }
+            if (COUNT > 4) {
+                sum = sum.add(sum.rearrange(Lanes.FOLD4));
+            }
+            sum.intoMemorySegment(s, sAt + 4L * key, LE);
+        }
+    }
+
+    /** 6 vectors a row. */
+    private static void scoresSix(
+            MemorySegment k, long kAt, MemorySegment q, long qAt, MemorySegment s, long sAt, int count) {
+        long rowBytes = 6L * BYTES;
+        FloatVector q0 = FloatVector.fromMemorySegment(F, q, qAt, LE);
+        FloatVector q1 = FloatVector.fromMemorySegment(F, q, qAt + AT1, LE);
+        FloatVector q2 = FloatVector.fromMemorySegment(F, q, qAt + AT2, LE);
+        FloatVector q3 = FloatVector.fromMemorySegment(F, q, qAt + AT3, LE);
+        FloatVector q4 = FloatVector.fromMemorySegment(F, q, qAt + AT4, LE);
+        FloatVector q5 = FloatVector.fromMemorySegment(F, q, qAt + AT5, LE);
         for (int key = 0; key < count; key += 2) {
-            long from = kAt + key * rowBytes;
-            long along = nextAt + (key & 2) * quarter + (key >> 2) * rowBytes;
-            FloatVector a0 = FloatVector.zero(F);
-            FloatVector a1 = FloatVector.zero(F);
-            FloatVector a2 = FloatVector.zero(F);
-            FloatVector a3 = FloatVector.zero(F);
-            FloatVector a4 = FloatVector.zero(F);
-            FloatVector a5 = FloatVector.zero(F);
-            FloatVector a6 = FloatVector.zero(F);
-            FloatVector a7 = FloatVector.zero(F);
-            for (int d = 0; d < headDim; d += COUNT) {
-                long at = 4L * d;
-                touched += next.get(BYTE, along + at);
-                touched += next.get(BYTE, along + quarter + at);
-                FloatVector q0 = FloatVector.fromMemorySegment(F, q, qAt + 16L * d, LE);
-                FloatVector q1 = FloatVector.fromMemorySegment(F, q, qAt + 16L * d + BYTES, LE);
-                FloatVector q2 = FloatVector.fromMemorySegment(F, q, qAt + 16L * d + 2 * BYTES, LE);
-                FloatVector q3 = FloatVector.fromMemorySegment(F, q, qAt + 16L * d + 3 * BYTES, LE);
-                FloatVector k0 = FloatVector.fromMemorySegment(F, k, from + at, LE);
-                a0 = k0.fma(q0, a0);
-                a1 = k0.fma(q1, a1);
-                a2 = k0.fma(q2, a2);
-                a3 = k0.fma(q3, a3);
-                FloatVector k1 = FloatVector.fromMemorySegment(F, k, from + rowBytes + at, LE);
-                a4 = k1.fma(q0, a4);
-                a5 = k1.fma(q1, a5);
-                a6 = k1.fma(q2, a6);
-                a7 = k1.fma(q3, a7);
-            }
-            FloatVector sum01 =
-                    a0.blend(a1, ODD_LANES).add(a1.blend(a0, ODD_LANES).rearrange(SWAP1));
-            FloatVector sum23 =
-                    a2.blend(a3, ODD_LANES).add(a3.blend(a2, ODD_LANES).rearrange(SWAP1));
-            FloatVector sum45 =
-                    a4.blend(a5, ODD_LANES).add(a5.blend(a4, ODD_LANES).rearrange(SWAP1));
-            FloatVector sum67 =
-                    a6.blend(a7, ODD_LANES).add(a7.blend(a6, ODD_LANES).rearrange(SWAP1));
+            long k0 = kAt + key * rowBytes;
+            long k1 = k0 + rowBytes;
+            FloatVector s0 = FloatVector.fromMemorySegment(F, k, k0, LE).mul(q0);
+            FloatVector s1 = FloatVector.fromMemorySegment(F, k, k1, LE).mul(q0);
+            s0 = FloatVector.fromMemorySegment(F, k, k0 + AT1, LE).fma(q1, s0);
+            s1 = FloatVector.fromMemorySegment(F, k, k1 + AT1, LE).fma(q1, s1);
+            s0 = FloatVector.fromMemorySegment(F, k, k0 + AT2, LE).fma(q2, s0);
+            s1 = FloatVector.fromMemorySegment(F, k, k1 + AT2, LE).fma(q2, s1);
+            s0 = FloatVector.fromMemorySegment(F, k, k0 + AT3, LE).fma(q3, s0);
+            s1 = FloatVector.fromMemorySegment(F, k, k1 + AT3, LE).fma(q3, s1);
+            s0 = FloatVector.fromMemorySegment(F, k, k0 + AT4, LE).fma(q4, s0);
+            s1 = FloatVector.fromMemorySegment(F, k, k1 + AT4, LE).fma(q4, s1);
+            s0 = FloatVector.fromMemorySegment(F, k, k0 + AT5, LE).fma(q5, s0);
+            s1 = FloatVector.fromMemorySegment(F, k, k1 + AT5, LE).fma(q5, s1);
             FloatVector low =
-                    sum01.blend(sum23, BIT1).add(sum23.blend(sum01, BIT1).rearrange(SWAP2));
-            FloatVector high =
-                    sum45.blend(sum67, BIT1).add(sum67.blend(sum45, BIT1).rearrange(SWAP2));
-            if (COUNT == 4) {
-                low.intoMemorySegment(s, sAt + 16L * key, LE);
-                high.intoMemorySegment(s, sAt + 16L * key + BYTES, LE);
-            } else {
-                FloatVector sum =
-                        low.blend(high, BIT2).add(high.blend(low, BIT2).rearrange(SWAP4));
-                if (COUNT > 8) {
-                    sum = sum.add(sum.rearrange(Lanes.FOLD8));
-                }
-                sum.intoMemorySegment(s, sAt + 16L * key, LE);
+                    s0.blend(s1, ODD_LANES).add(s1.blend(s0, ODD_LANES).rearrange(SWAP1));
+            FloatVector sum = low.add(low.rearrange(SWAP2));
+            if (COUNT > 8) {
+                sum = sum.add(sum.rearrange(Lanes.FOLD8));
             }
+            if (COUNT > 4) {
+                sum = sum.add(sum.rearrange(Lanes.FOLD4));
+            }
+            sum.intoMemorySegment(s, sAt + 4L * key, LE);
         }
-        return touched;
     }
 
-    /** s[key] = q . k[key] for one head. Reads a multiple of eight rows, reads along in {@code next}. */
-    static int scoresOne(
-            MemorySegment k,
-            long kAt,
-            int headDim,
-            MemorySegment q,
-            long qAt,
-            MemorySegment s,
-            long sAt,
-            int count,
-            MemorySegment next,
-            long nextAt) {
-        long rowBytes = 4L * headDim;
-        long quarter = QUARTER_ROWS * rowBytes;
-        int touched = 0;
-        for (int key = 0; key < count; key += 8) {
-            long from = kAt + key * rowBytes;
-            long along = nextAt + (key >> 2) * rowBytes;
-            FloatVector a0 = FloatVector.zero(F);
-            FloatVector a1 = FloatVector.zero(F);
-            FloatVector a2 = FloatVector.zero(F);
-            FloatVector a3 = FloatVector.zero(F);
-            FloatVector a4 = FloatVector.zero(F);
-            FloatVector a5 = FloatVector.zero(F);
-            FloatVector a6 = FloatVector.zero(F);
-            FloatVector a7 = FloatVector.zero(F);
-            for (int d = 0; d < headDim; d += COUNT) {
-                long at = 4L * d;
-                touched += next.get(BYTE, along + at);
-                touched += next.get(BYTE, along + quarter + at);
-                touched += next.get(BYTE, along + 2 * quarter + at);
-                touched += next.get(BYTE, along + 3 * quarter + at);
-                FloatVector q0 = FloatVector.fromMemorySegment(F, q, qAt + 4L * d, LE);
-                FloatVector k0 = FloatVector.fromMemorySegment(F, k, from + at, LE);
-                a0 = k0.fma(q0, a0);
-                FloatVector k1 = FloatVector.fromMemorySegment(F, k, from + rowBytes + at, LE);
-                a1 = k1.fma(q0, a1);
-                FloatVector k2 = FloatVector.fromMemorySegment(F, k, from + 2 * rowBytes + at, LE);
-                a2 = k2.fma(q0, a2);
-                FloatVector k3 = FloatVector.fromMemorySegment(F, k, from + 3 * rowBytes + at, LE);
-                a3 = k3.fma(q0, a3);
-                FloatVector k4 = FloatVector.fromMemorySegment(F, k, from + 4 * rowBytes + at, LE);
-                a4 = k4.fma(q0, a4);
-                FloatVector k5 = FloatVector.fromMemorySegment(F, k, from + 5 * rowBytes + at, LE);
-                a5 = k5.fma(q0, a5);
-                FloatVector k6 = FloatVector.fromMemorySegment(F, k, from + 6 * rowBytes + at, LE);
-                a6 = k6.fma(q0, a6);
-                FloatVector k7 = FloatVector.fromMemorySegment(F, k, from + 7 * rowBytes + at, LE);
-                a7 = k7.fma(q0, a7);
-            }
-            FloatVector sum01 =
-                    a0.blend(a1, ODD_LANES).add(a1.blend(a0, ODD_LANES).rearrange(SWAP1));
-            FloatVector sum23 =
-                    a2.blend(a3, ODD_LANES).add(a3.blend(a2, ODD_LANES).rearrange(SWAP1));
-            FloatVector sum45 =
-                    a4.blend(a5, ODD_LANES).add(a5.blend(a4, ODD_LANES).rearrange(SWAP1));
-            FloatVector sum67 =
-                    a6.blend(a7, ODD_LANES).add(a7.blend(a6, ODD_LANES).rearrange(SWAP1));
+    /** 8 vectors a row. */
+    private static void scoresEight(
+            MemorySegment k, long kAt, MemorySegment q, long qAt, MemorySegment s, long sAt, int count) {
+        long rowBytes = 8L * BYTES;
+        FloatVector q0 = FloatVector.fromMemorySegment(F, q, qAt, LE);
+        FloatVector q1 = FloatVector.fromMemorySegment(F, q, qAt + AT1, LE);
+        FloatVector q2 = FloatVector.fromMemorySegment(F, q, qAt + AT2, LE);
+        FloatVector q3 = FloatVector.fromMemorySegment(F, q, qAt + AT3, LE);
+        FloatVector q4 = FloatVector.fromMemorySegment(F, q, qAt + AT4, LE);
+        FloatVector q5 = FloatVector.fromMemorySegment(F, q, qAt + AT5, LE);
+        FloatVector q6 = FloatVector.fromMemorySegment(F, q, qAt + AT6, LE);
+        FloatVector q7 = FloatVector.fromMemorySegment(F, q, qAt + AT7, LE);
+        for (int key = 0; key < count; key += 2) {
+            long k0 = kAt + key * rowBytes;
+            long k1 = k0 + rowBytes;
+            FloatVector s0 = FloatVector.fromMemorySegment(F, k, k0, LE).mul(q0);
+            FloatVector s1 = FloatVector.fromMemorySegment(F, k, k1, LE).mul(q0);
+            s0 = FloatVector.fromMemorySegment(F, k, k0 + AT1, LE).fma(q1, s0);
+            s1 = FloatVector.fromMemorySegment(F, k, k1 + AT1, LE).fma(q1, s1);
+            s0 = FloatVector.fromMemorySegment(F, k, k0 + AT2, LE).fma(q2, s0);
+            s1 = FloatVector.fromMemorySegment(F, k, k1 + AT2, LE).fma(q2, s1);
+            s0 = FloatVector.fromMemorySegment(F, k, k0 + AT3, LE).fma(q3, s0);
+            s1 = FloatVector.fromMemorySegment(F, k, k1 + AT3, LE).fma(q3, s1);
+            s0 = FloatVector.fromMemorySegment(F, k, k0 + AT4, LE).fma(q4, s0);
+            s1 = FloatVector.fromMemorySegment(F, k, k1 + AT4, LE).fma(q4, s1);
+            s0 = FloatVector.fromMemorySegment(F, k, k0 + AT5, LE).fma(q5, s0);
+            s1 = FloatVector.fromMemorySegment(F, k, k1 + AT5, LE).fma(q5, s1);
+            s0 = FloatVector.fromMemorySegment(F, k, k0 + AT6, LE).fma(q6, s0);
+            s1 = FloatVector.fromMemorySegment(F, k, k1 + AT6, LE).fma(q6, s1);
+            s0 = FloatVector.fromMemorySegment(F, k, k0 + AT7, LE).fma(q7, s0);
+            s1 = FloatVector.fromMemorySegment(F, k, k1 + AT7, LE).fma(q7, s1);
             FloatVector low =
-                    sum01.blend(sum23, BIT1).add(sum23.blend(sum01, BIT1).rearrange(SWAP2));
-            FloatVector high =
-                    sum45.blend(sum67, BIT1).add(sum67.blend(sum45, BIT1).rearrange(SWAP2));
-            if (COUNT == 4) {
-                low.intoMemorySegment(s, sAt + 4L * key, LE);
-                high.intoMemorySegment(s, sAt + 4L * key + BYTES, LE);
-            } else {
-                FloatVector sum =
-                        low.blend(high, BIT2).add(high.blend(low, BIT2).rearrange(SWAP4));
-                if (COUNT > 8) {
-                    sum = sum.add(sum.rearrange(Lanes.FOLD8));
-                }
-                sum.intoMemorySegment(s, sAt + 4L * key, LE);
+                    s0.blend(s1, ODD_LANES).add(s1.blend(s0, ODD_LANES).rearrange(SWAP1));
+            FloatVector sum = low.add(low.rearrange(SWAP2));
+            if (COUNT > 8) {
+                sum = sum.add(sum.rearrange(Lanes.FOLD8));
             }
+            if (COUNT > 4) {
+                sum = sum.add(sum.rearrange(Lanes.FOLD4));
+            }
+            sum.intoMemorySegment(s, sAt + 4L * key, LE);
         }
-        return touched;
     }
 
-    /** y[head] = factor[head] * y[head] + sum of p[row][head] * v[row] for four heads, whose sums lie {@code pitch} apart. */
-    static int weighFour(
-            MemorySegment v,
-            long vAt,
-            int headDim,
-            MemorySegment p,
-            long pAt,
-            long factorsAt,
-            MemorySegment y,
-            long yAt,
-            long pitch,
-            int count,
-            MemorySegment next,
-            long nextAt) {
-        long rowBytes = 4L * headDim;
-        int touched = 0;
-        for (int d = 0; d < headDim; d += 2 * COUNT) {
-            long at = 4L * d;
-            touched += weighFour(
-                    v,
-                    vAt + at,
-                    rowBytes,
-                    p,
-                    pAt,
-                    factorsAt,
-                    y,
-                    yAt + 4L * d,
-                    pitch,
-                    count,
-                    next,
-                    nextAt + QUARTER_ROWS * at);
-        }
-        return touched;
-    }
-
+    /** 4 vectors a row, 4 rows a step. */
     private static int weighFour(
-            MemorySegment v,
-            long vAt,
-            long rowBytes,
-            MemorySegment p,
-            long pAt,
-            long factorsAt,
-            MemorySegment y,
-            long yAt,
-            long pitch,
-            int count,
-            MemorySegment next,
-            long nextAt) {
-        FloatVector factor0 = FloatVector.broadcast(F, p.get(FLOAT, factorsAt));
-        FloatVector low0 = FloatVector.fromMemorySegment(F, y, yAt, LE).mul(factor0);
-        FloatVector high0 = FloatVector.fromMemorySegment(F, y, yAt + BYTES, LE).mul(factor0);
-        FloatVector factor1 = FloatVector.broadcast(F, p.get(FLOAT, factorsAt + 4));
-        FloatVector low1 = FloatVector.fromMemorySegment(F, y, yAt + pitch, LE).mul(factor1);
-        FloatVector high1 =
-                FloatVector.fromMemorySegment(F, y, yAt + pitch + BYTES, LE).mul(factor1);
-        FloatVector factor2 = FloatVector.broadcast(F, p.get(FLOAT, factorsAt + 8));
-        FloatVector low2 =
-                FloatVector.fromMemorySegment(F, y, yAt + 2 * pitch, LE).mul(factor2);
-        FloatVector high2 =
-                FloatVector.fromMemorySegment(F, y, yAt + 2 * pitch + BYTES, LE).mul(factor2);
-        FloatVector factor3 = FloatVector.broadcast(F, p.get(FLOAT, factorsAt + 12));
-        FloatVector low3 =
-                FloatVector.fromMemorySegment(F, y, yAt + 3 * pitch, LE).mul(factor3);
-        FloatVector high3 =
-                FloatVector.fromMemorySegment(F, y, yAt + 3 * pitch + BYTES, LE).mul(factor3);
-        long quarter = QUARTER_ROWS * rowBytes;
-        int touched = 0;
-        for (int row = 0; row < count; row++) {
-            long from = vAt + row * rowBytes;
-            long along = nextAt + (row & 3) * quarter + (row >> 2) * (2 * BYTES);
-            touched += next.get(BYTE, along);
-            touched += next.get(BYTE, along + BYTES);
-            FloatVector low = FloatVector.fromMemorySegment(F, v, from, LE);
-            FloatVector high = FloatVector.fromMemorySegment(F, v, from + BYTES, LE);
-            FloatVector p0 = FloatVector.broadcast(F, p.get(FLOAT, pAt + 16L * row));
-            low0 = low.fma(p0, low0);
-            high0 = high.fma(p0, high0);
-            FloatVector p1 = FloatVector.broadcast(F, p.get(FLOAT, pAt + 16L * row + 4));
-            low1 = low.fma(p1, low1);
-            high1 = high.fma(p1, high1);
-            FloatVector p2 = FloatVector.broadcast(F, p.get(FLOAT, pAt + 16L * row + 8));
-            low2 = low.fma(p2, low2);
-            high2 = high.fma(p2, high2);
-            FloatVector p3 = FloatVector.broadcast(F, p.get(FLOAT, pAt + 16L * row + 12));
-            low3 = low.fma(p3, low3);
-            high3 = high.fma(p3, high3);
-        }
-        low0.intoMemorySegment(y, yAt, LE);
-        high0.intoMemorySegment(y, yAt + BYTES, LE);
-        low1.intoMemorySegment(y, yAt + pitch, LE);
-        high1.intoMemorySegment(y, yAt + pitch + BYTES, LE);
-        low2.intoMemorySegment(y, yAt + 2 * pitch, LE);
-        high2.intoMemorySegment(y, yAt + 2 * pitch + BYTES, LE);
-        low3.intoMemorySegment(y, yAt + 3 * pitch, LE);
-        high3.intoMemorySegment(y, yAt + 3 * pitch + BYTES, LE);
-        return touched;
-    }
-
-    /** y = factor * y + sum of p[row] * v[row] for one head. */
-    static int weighOne(
-            MemorySegment v,
-            long vAt,
-            int headDim,
-            MemorySegment p,
-            long pAt,
-            long factorsAt,
-            MemorySegment y,
-            long yAt,
-            int count,
-            MemorySegment next,
-            long nextAt) {
-        long rowBytes = 4L * headDim;
-        int touched = 0;
-        for (int d = 0; d < headDim; d += 2 * COUNT) {
-            long at = 4L * d;
-            touched += weighOne(
-                    v, vAt + at, rowBytes, p, pAt, factorsAt, y, yAt + 4L * d, count, next, nextAt + QUARTER_ROWS * at);
-        }
-        return touched;
-    }
-
-    private static int weighOne(
-            MemorySegment v,
-            long vAt,
-            long rowBytes,
-            MemorySegment p,
-            long pAt,
-            long factorsAt,
-            MemorySegment y,
-            long yAt,
-            int count,
-            MemorySegment next,
-            long nextAt) {
-        FloatVector factor0 = FloatVector.broadcast(F, p.get(FLOAT, factorsAt));
-        FloatVector low0 = FloatVector.fromMemorySegment(F, y, yAt, LE).mul(factor0);
-        FloatVector high0 = FloatVector.fromMemorySegment(F, y, yAt + BYTES, LE).mul(factor0);
-        long quarter = QUARTER_ROWS * rowBytes;
-        int touched = 0;
-        for (int row = 0; row < count; row++) {
-            long from = vAt + row * rowBytes;
-            long along = nextAt + (row & 3) * quarter + (row >> 2) * (2 * BYTES);
-            touched += next.get(BYTE, along);
-            touched += next.get(BYTE, along + BYTES);
-            FloatVector low = FloatVector.fromMemorySegment(F, v, from, LE);
-            FloatVector high = FloatVector.fromMemorySegment(F, v, from + BYTES, LE);
+            MemorySegment v, long vAt, MemorySegment p, long pAt, MemorySegment y, long yAt, int from, int count) {
+        long rowBytes = 4L * BYTES;
+        FloatVector y0 = FloatVector.fromMemorySegment(F, y, yAt, LE);
+        FloatVector y1 = FloatVector.fromMemorySegment(F, y, yAt + AT1, LE);
+        FloatVector y2 = FloatVector.fromMemorySegment(F, y, yAt + AT2, LE);
+        FloatVector y3 = FloatVector.fromMemorySegment(F, y, yAt + AT3, LE);
+        int row = from;
+        for (; row <= count - 4; row += 4) {
+            long v0 = vAt + row * rowBytes;
+            long v1 = v0 + rowBytes;
+            long v2 = v1 + rowBytes;
+            long v3 = v2 + rowBytes;
             FloatVector p0 = FloatVector.broadcast(F, p.get(FLOAT, pAt + 4L * row));
-            low0 = low.fma(p0, low0);
-            high0 = high.fma(p0, high0);
+            y0 = FloatVector.fromMemorySegment(F, v, v0, LE).fma(p0, y0);
+            y1 = FloatVector.fromMemorySegment(F, v, v0 + AT1, LE).fma(p0, y1);
+            y2 = FloatVector.fromMemorySegment(F, v, v0 + AT2, LE).fma(p0, y2);
+            y3 = FloatVector.fromMemorySegment(F, v, v0 + AT3, LE).fma(p0, y3);
+            FloatVector p1 = FloatVector.broadcast(F, p.get(FLOAT, pAt + 4L * row + 4));
+            y0 = FloatVector.fromMemorySegment(F, v, v1, LE).fma(p1, y0);
+            y1 = FloatVector.fromMemorySegment(F, v, v1 + AT1, LE).fma(p1, y1);
+            y2 = FloatVector.fromMemorySegment(F, v, v1 + AT2, LE).fma(p1, y2);
+            y3 = FloatVector.fromMemorySegment(F, v, v1 + AT3, LE).fma(p1, y3);
+            FloatVector p2 = FloatVector.broadcast(F, p.get(FLOAT, pAt + 4L * row + 8));
+            y0 = FloatVector.fromMemorySegment(F, v, v2, LE).fma(p2, y0);
+            y1 = FloatVector.fromMemorySegment(F, v, v2 + AT1, LE).fma(p2, y1);
+            y2 = FloatVector.fromMemorySegment(F, v, v2 + AT2, LE).fma(p2, y2);
+            y3 = FloatVector.fromMemorySegment(F, v, v2 + AT3, LE).fma(p2, y3);
+            FloatVector p3 = FloatVector.broadcast(F, p.get(FLOAT, pAt + 4L * row + 12));
+            y0 = FloatVector.fromMemorySegment(F, v, v3, LE).fma(p3, y0);
+            y1 = FloatVector.fromMemorySegment(F, v, v3 + AT1, LE).fma(p3, y1);
+            y2 = FloatVector.fromMemorySegment(F, v, v3 + AT2, LE).fma(p3, y2);
+            y3 = FloatVector.fromMemorySegment(F, v, v3 + AT3, LE).fma(p3, y3);
         }
-        low0.intoMemorySegment(y, yAt, LE);
-        high0.intoMemorySegment(y, yAt + BYTES, LE);
-        return touched;
+        y0.intoMemorySegment(y, yAt, LE);
+        y1.intoMemorySegment(y, yAt + AT1, LE);
+        y2.intoMemorySegment(y, yAt + AT2, LE);
+        y3.intoMemorySegment(y, yAt + AT3, LE);
+        return row;
+    }
+
+    /** 4 vectors a row, 1 rows a step. */
+    private static int weighFourOne(
+            MemorySegment v, long vAt, MemorySegment p, long pAt, MemorySegment y, long yAt, int from, int count) {
+        long rowBytes = 4L * BYTES;
+        FloatVector y0 = FloatVector.fromMemorySegment(F, y, yAt, LE);
+        FloatVector y1 = FloatVector.fromMemorySegment(F, y, yAt + AT1, LE);
+        FloatVector y2 = FloatVector.fromMemorySegment(F, y, yAt + AT2, LE);
+        FloatVector y3 = FloatVector.fromMemorySegment(F, y, yAt + AT3, LE);
+        int row = from;
+        for (; row <= count - 1; row += 1) {
+            long v0 = vAt + row * rowBytes;
+            FloatVector p0 = FloatVector.broadcast(F, p.get(FLOAT, pAt + 4L * row));
+            y0 = FloatVector.fromMemorySegment(F, v, v0, LE).fma(p0, y0);
+            y1 = FloatVector.fromMemorySegment(F, v, v0 + AT1, LE).fma(p0, y1);
+            y2 = FloatVector.fromMemorySegment(F, v, v0 + AT2, LE).fma(p0, y2);
+            y3 = FloatVector.fromMemorySegment(F, v, v0 + AT3, LE).fma(p0, y3);
+        }
+        y0.intoMemorySegment(y, yAt, LE);
+        y1.intoMemorySegment(y, yAt + AT1, LE);
+        y2.intoMemorySegment(y, yAt + AT2, LE);
+        y3.intoMemorySegment(y, yAt + AT3, LE);
+        return row;
+    }
+
+    /** 6 vectors a row, 4 rows a step. */
+    private static int weighSix(
+            MemorySegment v, long vAt, MemorySegment p, long pAt, MemorySegment y, long yAt, int from, int count) {
+        long rowBytes = 6L * BYTES;
+        FloatVector y0 = FloatVector.fromMemorySegment(F, y, yAt, LE);
+        FloatVector y1 = FloatVector.fromMemorySegment(F, y, yAt + AT1, LE);
+        FloatVector y2 = FloatVector.fromMemorySegment(F, y, yAt + AT2, LE);
+        FloatVector y3 = FloatVector.fromMemorySegment(F, y, yAt + AT3, LE);
+        FloatVector y4 = FloatVector.fromMemorySegment(F, y, yAt + AT4, LE);
+        FloatVector y5 = FloatVector.fromMemorySegment(F, y, yAt + AT5, LE);
+        int row = from;
+        for (; row <= count - 4; row += 4) {
+            long v0 = vAt + row * rowBytes;
+            long v1 = v0 + rowBytes;
+            long v2 = v1 + rowBytes;
+            long v3 = v2 + rowBytes;
+            FloatVector p0 = FloatVector.broadcast(F, p.get(FLOAT, pAt + 4L * row));
+            y0 = FloatVector.fromMemorySegment(F, v, v0, LE).fma(p0, y0);
+            y1 = FloatVector.fromMemorySegment(F, v, v0 + AT1, LE).fma(p0, y1);
+            y2 = FloatVector.fromMemorySegment(F, v, v0 + AT2, LE).fma(p0, y2);
+            y3 = FloatVector.fromMemorySegment(F, v, v0 + AT3, LE).fma(p0, y3);
+            y4 = FloatVector.fromMemorySegment(F, v, v0 + AT4, LE).fma(p0, y4);
+            y5 = FloatVector.fromMemorySegment(F, v, v0 + AT5, LE).fma(p0, y5);
+            FloatVector p1 = FloatVector.broadcast(F, p.get(FLOAT, pAt + 4L * row + 4));
+            y0 = FloatVector.fromMemorySegment(F, v, v1, LE).fma(p1, y0);
+            y1 = FloatVector.fromMemorySegment(F, v, v1 + AT1, LE).fma(p1, y1);
+            y2 = FloatVector.fromMemorySegment(F, v, v1 + AT2, LE).fma(p1, y2);
+            y3 = FloatVector.fromMemorySegment(F, v, v1 + AT3, LE).fma(p1, y3);
+            y4 = FloatVector.fromMemorySegment(F, v, v1 + AT4, LE).fma(p1, y4);
+            y5 = FloatVector.fromMemorySegment(F, v, v1 + AT5, LE).fma(p1, y5);
+            FloatVector p2 = FloatVector.broadcast(F, p.get(FLOAT, pAt + 4L * row + 8));
+            y0 = FloatVector.fromMemorySegment(F, v, v2, LE).fma(p2, y0);
+            y1 = FloatVector.fromMemorySegment(F, v, v2 + AT1, LE).fma(p2, y1);
+            y2 = FloatVector.fromMemorySegment(F, v, v2 + AT2, LE).fma(p2, y2);
+            y3 = FloatVector.fromMemorySegment(F, v, v2 + AT3, LE).fma(p2, y3);
+            y4 = FloatVector.fromMemorySegment(F, v, v2 + AT4, LE).fma(p2, y4);
+            y5 = FloatVector.fromMemorySegment(F, v, v2 + AT5, LE).fma(p2, y5);
+            FloatVector p3 = FloatVector.broadcast(F, p.get(FLOAT, pAt + 4L * row + 12));
+            y0 = FloatVector.fromMemorySegment(F, v, v3, LE).fma(p3, y0);
+            y1 = FloatVector.fromMemorySegment(F, v, v3 + AT1, LE).fma(p3, y1);
+            y2 = FloatVector.fromMemorySegment(F, v, v3 + AT2, LE).fma(p3, y2);
+            y3 = FloatVector.fromMemorySegment(F, v, v3 + AT3, LE).fma(p3, y3);
+            y4 = FloatVector.fromMemorySegment(F, v, v3 + AT4, LE).fma(p3, y4);
+            y5 = FloatVector.fromMemorySegment(F, v, v3 + AT5, LE).fma(p3, y5);
+        }
+        y0.intoMemorySegment(y, yAt, LE);
+        y1.intoMemorySegment(y, yAt + AT1, LE);
+        y2.intoMemorySegment(y, yAt + AT2, LE);
+        y3.intoMemorySegment(y, yAt + AT3, LE);
+        y4.intoMemorySegment(y, yAt + AT4, LE);
+        y5.intoMemorySegment(y, yAt + AT5, LE);
+        return row;
+    }
+
+    /** 6 vectors a row, 1 rows a step. */
+    private static int weighSixOne(
+            MemorySegment v, long vAt, MemorySegment p, long pAt, MemorySegment y, long yAt, int from, int count) {
+        long rowBytes = 6L * BYTES;
+        FloatVector y0 = FloatVector.fromMemorySegment(F, y, yAt, LE);
+        FloatVector y1 = FloatVector.fromMemorySegment(F, y, yAt + AT1, LE);
+        FloatVector y2 = FloatVector.fromMemorySegment(F, y, yAt + AT2, LE);
+        FloatVector y3 = FloatVector.fromMemorySegment(F, y, yAt + AT3, LE);
+        FloatVector y4 = FloatVector.fromMemorySegment(F, y, yAt + AT4, LE);
+        FloatVector y5 = FloatVector.fromMemorySegment(F, y, yAt + AT5, LE);
+        int row = from;
+        for (; row <= count - 1; row += 1) {
+            long v0 = vAt + row * rowBytes;
+            FloatVector p0 = FloatVector.broadcast(F, p.get(FLOAT, pAt + 4L * row));
+            y0 = FloatVector.fromMemorySegment(F, v, v0, LE).fma(p0, y0);
+            y1 = FloatVector.fromMemorySegment(F, v, v0 + AT1, LE).fma(p0, y1);
+            y2 = FloatVector.fromMemorySegment(F, v, v0 + AT2, LE).fma(p0, y2);
+            y3 = FloatVector.fromMemorySegment(F, v, v0 + AT3, LE).fma(p0, y3);
+            y4 = FloatVector.fromMemorySegment(F, v, v0 + AT4, LE).fma(p0, y4);
+            y5 = FloatVector.fromMemorySegment(F, v, v0 + AT5, LE).fma(p0, y5);
+        }
+        y0.intoMemorySegment(y, yAt, LE);
+        y1.intoMemorySegment(y, yAt + AT1, LE);
+        y2.intoMemorySegment(y, yAt + AT2, LE);
+        y3.intoMemorySegment(y, yAt + AT3, LE);
+        y4.intoMemorySegment(y, yAt + AT4, LE);
+        y5.intoMemorySegment(y, yAt + AT5, LE);
+        return row;
+    }
+
+    /** 8 vectors a row, 4 rows a step. */
+    private static int weighEight(
+            MemorySegment v, long vAt, MemorySegment p, long pAt, MemorySegment y, long yAt, int from, int count) {
+        long rowBytes = 8L * BYTES;
+        FloatVector y0 = FloatVector.fromMemorySegment(F, y, yAt, LE);
+        FloatVector y1 = FloatVector.fromMemorySegment(F, y, yAt + AT1, LE);
+        FloatVector y2 = FloatVector.fromMemorySegment(F, y, yAt + AT2, LE);
+        FloatVector y3 = FloatVector.fromMemorySegment(F, y, yAt + AT3, LE);
+        FloatVector y4 = FloatVector.fromMemorySegment(F, y, yAt + AT4, LE);
+        FloatVector y5 = FloatVector.fromMemorySegment(F, y, yAt + AT5, LE);
+        FloatVector y6 = FloatVector.fromMemorySegment(F, y, yAt + AT6, LE);
+        FloatVector y7 = FloatVector.fromMemorySegment(F, y, yAt + AT7, LE);
+        int row = from;
+        for (; row <= count - 4; row += 4) {
+            long v0 = vAt + row * rowBytes;
+            long v1 = v0 + rowBytes;
+            long v2 = v1 + rowBytes;
+            long v3 = v2 + rowBytes;
+            FloatVector p0 = FloatVector.broadcast(F, p.get(FLOAT, pAt + 4L * row));
+            y0 = FloatVector.fromMemorySegment(F, v, v0, LE).fma(p0, y0);
+            y1 = FloatVector.fromMemorySegment(F, v, v0 + AT1, LE).fma(p0, y1);
+            y2 = FloatVector.fromMemorySegment(F, v, v0 + AT2, LE).fma(p0, y2);
+            y3 = FloatVector.fromMemorySegment(F, v, v0 + AT3, LE).fma(p0, y3);
+            y4 = FloatVector.fromMemorySegment(F, v, v0 + AT4, LE).fma(p0, y4);
+            y5 = FloatVector.fromMemorySegment(F, v, v0 + AT5, LE).fma(p0, y5);
+            y6 = FloatVector.fromMemorySegment(F, v, v0 + AT6, LE).fma(p0, y6);
+            y7 = FloatVector.fromMemorySegment(F, v, v0 + AT7, LE).fma(p0, y7);
+            FloatVector p1 = FloatVector.broadcast(F, p.get(FLOAT, pAt + 4L * row + 4));
+            y0 = FloatVector.fromMemorySegment(F, v, v1, LE).fma(p1, y0);
+            y1 = FloatVector.fromMemorySegment(F, v, v1 + AT1, LE).fma(p1, y1);
+            y2 = FloatVector.fromMemorySegment(F, v, v1 + AT2, LE).fma(p1, y2);
+            y3 = FloatVector.fromMemorySegment(F, v, v1 + AT3, LE).fma(p1, y3);
+            y4 = FloatVector.fromMemorySegment(F, v, v1 + AT4, LE).fma(p1, y4);
+            y5 = FloatVector.fromMemorySegment(F, v, v1 + AT5, LE).fma(p1, y5);
+            y6 = FloatVector.fromMemorySegment(F, v, v1 + AT6, LE).fma(p1, y6);
+            y7 = FloatVector.fromMemorySegment(F, v, v1 + AT7, LE).fma(p1, y7);
+            FloatVector p2 = FloatVector.broadcast(F, p.get(FLOAT, pAt + 4L * row + 8));
+            y0 = FloatVector.fromMemorySegment(F, v, v2, LE).fma(p2, y0);
+            y1 = FloatVector.fromMemorySegment(F, v, v2 + AT1, LE).fma(p2, y1);
+            y2 = FloatVector.fromMemorySegment(F, v, v2 + AT2, LE).fma(p2, y2);
+            y3 = FloatVector.fromMemorySegment(F, v, v2 + AT3, LE).fma(p2, y3);
+            y4 = FloatVector.fromMemorySegment(F, v, v2 + AT4, LE).fma(p2, y4);
+            y5 = FloatVector.fromMemorySegment(F, v, v2 + AT5, LE).fma(p2, y5);
+            y6 = FloatVector.fromMemorySegment(F, v, v2 + AT6, LE).fma(p2, y6);
+            y7 = FloatVector.fromMemorySegment(F, v, v2 + AT7, LE).fma(p2, y7);
+            FloatVector p3 = FloatVector.broadcast(F, p.get(FLOAT, pAt + 4L * row + 12));
+            y0 = FloatVector.fromMemorySegment(F, v, v3, LE).fma(p3, y0);
+            y1 = FloatVector.fromMemorySegment(F, v, v3 + AT1, LE).fma(p3, y1);
+            y2 = FloatVector.fromMemorySegment(F, v, v3 + AT2, LE).fma(p3, y2);
+            y3 = FloatVector.fromMemorySegment(F, v, v3 + AT3, LE).fma(p3, y3);
+            y4 = FloatVector.fromMemorySegment(F, v, v3 + AT4, LE).fma(p3, y4);
+            y5 = FloatVector.fromMemorySegment(F, v, v3 + AT5, LE).fma(p3, y5);
+            y6 = FloatVector.fromMemorySegment(F, v, v3 + AT6, LE).fma(p3, y6);
+            y7 = FloatVector.fromMemorySegment(F, v, v3 + AT7, LE).fma(p3, y7);
+        }
+        y0.intoMemorySegment(y, yAt, LE);
+        y1.intoMemorySegment(y, yAt + AT1, LE);
+        y2.intoMemorySegment(y, yAt + AT2, LE);
+        y3.intoMemorySegment(y, yAt + AT3, LE);
+        y4.intoMemorySegment(y, yAt + AT4, LE);
+        y5.intoMemorySegment(y, yAt + AT5, LE);
+        y6.intoMemorySegment(y, yAt + AT6, LE);
+        y7.intoMemorySegment(y, yAt + AT7, LE);
+        return row;
+    }
+
+    /** 8 vectors a row, 1 rows a step. */
+    private static int weighEightOne(
+            MemorySegment v, long vAt, MemorySegment p, long pAt, MemorySegment y, long yAt, int from, int count) {
+        long rowBytes = 8L * BYTES;
+        FloatVector y0 = FloatVector.fromMemorySegment(F, y, yAt, LE);
+        FloatVector y1 = FloatVector.fromMemorySegment(F, y, yAt + AT1, LE);
+        FloatVector y2 = FloatVector.fromMemorySegment(F, y, yAt + AT2, LE);
+        FloatVector y3 = FloatVector.fromMemorySegment(F, y, yAt + AT3, LE);
+        FloatVector y4 = FloatVector.fromMemorySegment(F, y, yAt + AT4, LE);
+        FloatVector y5 = FloatVector.fromMemorySegment(F, y, yAt + AT5, LE);
+        FloatVector y6 = FloatVector.fromMemorySegment(F, y, yAt + AT6, LE);
+        FloatVector y7 = FloatVector.fromMemorySegment(F, y, yAt + AT7, LE);
+        int row = from;
+        for (; row <= count - 1; row += 1) {
+            long v0 = vAt + row * rowBytes;
+            FloatVector p0 = FloatVector.broadcast(F, p.get(FLOAT, pAt + 4L * row));
+            y0 = FloatVector.fromMemorySegment(F, v, v0, LE).fma(p0, y0);
+            y1 = FloatVector.fromMemorySegment(F, v, v0 + AT1, LE).fma(p0, y1);
+            y2 = FloatVector.fromMemorySegment(F, v, v0 + AT2, LE).fma(p0, y2);
+            y3 = FloatVector.fromMemorySegment(F, v, v0 + AT3, LE).fma(p0, y3);
+            y4 = FloatVector.fromMemorySegment(F, v, v0 + AT4, LE).fma(p0, y4);
+            y5 = FloatVector.fromMemorySegment(F, v, v0 + AT5, LE).fma(p0, y5);
+            y6 = FloatVector.fromMemorySegment(F, v, v0 + AT6, LE).fma(p0, y6);
+            y7 = FloatVector.fromMemorySegment(F, v, v0 + AT7, LE).fma(p0, y7);
+        }
+        y0.intoMemorySegment(y, yAt, LE);
+        y1.intoMemorySegment(y, yAt + AT1, LE);
+        y2.intoMemorySegment(y, yAt + AT2, LE);
+        y3.intoMemorySegment(y, yAt + AT3, LE);
+        y4.intoMemorySegment(y, yAt + AT4, LE);
+        y5.intoMemorySegment(y, yAt + AT5, LE);
+        y6.intoMemorySegment(y, yAt + AT6, LE);
+        y7.intoMemorySegment(y, yAt + AT7, LE);
+        return row;
     }
 }

@@ -49,20 +49,6 @@ final class Lanes {
     static final VectorShuffle<Float> FOLD2 = VectorShuffle.fromOp(F, i -> (i + 2) % COUNT);
     static final VectorShuffle<Float> FOLD1 = VectorShuffle.fromOp(F, i -> (i + 1) % COUNT);
 
-    /** Lanes whose number has bit 1, or bit 2: see {@link #SWAP2}. */
-    static final VectorMask<Float> BIT1 = VectorMask.fromLong(F, 0xcccc_cccc_cccc_ccccL);
-
-    static final VectorMask<Float> BIT2 = VectorMask.fromLong(F, 0xf0f0_f0f0_f0f0_f0f0L);
-
-    /**
-     * Lanes change places with those whose number differs in one bit. With a blend two sums become one vector that has the first in the lanes
-     * whose number lacks the bit and the second in the others; {@link #ODD_LANES} is the mask of bit 0.
-     */
-    static final VectorShuffle<Float> SWAP1 = VectorShuffle.fromOp(F, i -> i ^ 1);
-
-    static final VectorShuffle<Float> SWAP2 = VectorShuffle.fromOp(F, i -> i ^ 2);
-    static final VectorShuffle<Float> SWAP4 = VectorShuffle.fromOp(F, i -> (i ^ 4) % COUNT);
-
     private Lanes() {}
 
     /** Sets floats to zero (a slice and its fill would allocate). */

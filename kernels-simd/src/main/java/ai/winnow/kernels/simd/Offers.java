@@ -34,7 +34,7 @@ final class Offers {
             case Linear op -> linear(request, op);
             case SparseLinear op -> sparseLinear(request, op);
             case MaskedLinear op -> maskedLinear(request, op);
-            case Attention op -> Support.of(new AttentionKernel(op, maxRows(request, 3)));
+            case Attention op -> Support.of(new AttentionKernel(op));
             case KvAppend op -> Support.of(new KvAppendKernel(op));
             case RmsNorm op -> Support.of(new RmsNormKernel(op, width(request) / op.width()));
             case Rotary op -> rotary(request, op);
@@ -84,11 +84,7 @@ final class Offers {
     }
 
     private static int maxRows(KernelRequest request) {
-        return maxRows(request, 0);
-    }
-
-    private static int maxRows(KernelRequest request, int input) {
-        return Math.toIntExact(request.input(input).shape().rowDim().max());
+        return Math.toIntExact(request.input(0).shape().rowDim().max());
     }
 
     private static Support maskedLinear(KernelRequest request, MaskedLinear op) {
