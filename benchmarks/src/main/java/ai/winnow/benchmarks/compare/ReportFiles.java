@@ -204,6 +204,7 @@ final class ReportFiles {
             case "gemv", "gemm" -> "dense linear layers";
             case "sparse-gemv" -> "inputs skipped";
             case "masked-rows" -> "outputs skipped";
+            case "sparse-weight" -> "sparse weights";
             case "decode-attention", "prefill-attention" -> "attention";
             case "ffn" -> "feed-forward networks";
             default -> "between the products";
