@@ -58,11 +58,9 @@ public final class LinearCases {
         {1, 1031, 520},
         {1, 131, 2113},
         {13, 517, 520},
-        // Several slabs of outputs, for one row and for as many as are read together.
+        // Several slabs of outputs, and several groups of int4 for each thread.
         {1, 61, 16500},
         {1, 200, 2500},
-        {5, 517, 1100},
-        {8, 131, 2113},
     };
 
     private LinearCases() {}
