@@ -135,7 +135,6 @@ public final class AttentionCases {
                 attention(Phase.DECODE, decode, 10, 0),
                 attention(Phase.DECODE, decode.withFewerPerHead(1000), 4, 0),
                 attention(Phase.DECODE, KvStep.of(head(1, 20, type), List.of(1100, 70), List.of(1, 1)), 2, 0),
-                attention(Phase.DECODE, KvStep.of(head(1, 32, type), List.of(17000), List.of(1)), 1, 0),
                 attention(Phase.DECODE, windows, 10, 100),
                 attention(Phase.DECODE, windows, 2, 1050),
                 attention(Phase.PREFILL, prefill, 5, 0),
