@@ -17,8 +17,8 @@ import java.util.stream.IntStream;
  *   <li>{@code value[blocks][16]}: row 16 * panel + j at j; rows behind the last are 0
  * </ol>
  *
- * <p>Bytes: {@code (16 * b + 2) * blocks} and the starts. Source: the 1x16 pattern of Intel's Neural Compressor sparse kernels,
- * which store it as block sparse columns.
+ * <p>Bytes: {@code (16 * b + 2) * blocks} and the starts. A pattern of one input by sixteen outputs, kept or dropped together,
+ * as a block sparse column has it.
  *
  * @param blocks how many blocks there is room for
  */
