@@ -30,13 +30,13 @@ public final class GraphRunner implements AutoCloseable {
         this(graph, weights, model.backends(), model.options().weightGroup(), model.workers(), inputs);
     }
 
-    /**
-     * A graph without a model.
-     *
-     * @param weightGroup weights of I4 that share a scale
-     * @param inputs as above
-     */
+    /** A graph without a model, with the {@link ModelOptions#defaults}' groups of I4. */
     public GraphRunner(
+            Graph graph, Weights weights, Backends backends, Workers workers, Function<String, Tensor> inputs) {
+        this(graph, weights, backends, ModelOptions.SMALL_GROUP, workers, inputs);
+    }
+
+    private GraphRunner(
             Graph graph,
             Weights weights,
             Backends backends,

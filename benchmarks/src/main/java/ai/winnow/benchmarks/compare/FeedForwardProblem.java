@@ -19,7 +19,6 @@ import ai.winnow.ir.WeightRef;
 import ai.winnow.runtime.GraphRunner;
 import ai.winnow.runtime.Weights;
 import ai.winnow.tensor.DType;
-import ai.winnow.tensor.Layout.ScaledGroups;
 import ai.winnow.tensor.Tensor;
 import ai.winnow.tensor.TensorSpec;
 import java.lang.foreign.Arena;
@@ -81,8 +80,7 @@ record FeedForwardProblem(Label label, int hidden, int intermediate, Method meth
         List<GraphRunner> runners = new ArrayList<>();
         while (runners.size() < Rotation.copies((long) bytes)) {
             weights.add(new Weights(numbers));
-            runners.add(new GraphRunner(
-                    graph, weights.getLast(), ours.backends(), ScaledGroups.SMALL, ours.workers(), name -> x));
+            runners.add(new GraphRunner(graph, weights.getLast(), ours.backends(), ours.workers(), name -> x));
         }
         return new Rotation<>(
                 "graph",

@@ -23,8 +23,7 @@ import org.jspecify.annotations.Nullable;
  * row has the bits of the column-major matrix-vector kernels, whatever M and however the outputs are split.
  *
  * <p>Blocks of W, {@link GemmTile#DEPTH} inputs by {@link #BLOCK} outputs, are widened and packed to panels in L2; the rows of A that belong to them pass
- * over the panels in register tiles. Traffic: W once, A once for each {@link #BLOCK} outputs
- * and C once for each {@code DEPTH} inputs, both from L2 or L3.
+ * over the panels in register tiles. Traffic: W once, A once for each {@link #BLOCK} outputs and C once for each {@code DEPTH} inputs, both from L2 or L3.
  */
 public final class Gemm {
 
@@ -77,6 +76,7 @@ public final class Gemm {
             long scratchAt) {
         start(scales == null ? bias : null, biasAt, c, cAt, m, n, lo, hi);
         boolean turn = order == Layout.Order.ROW_MAJOR;
+        assert index == null || !turn : "inputs can only be listed where they lie apart";
         for (int o = lo; o < hi; o += BLOCK) {
             int width = Math.min(BLOCK, hi - o);
             for (int j = 0; j < k; j += DEPTH) {
@@ -94,20 +94,7 @@ public final class Gemm {
                 } else {
                     long rowBytes = type.bytes(n);
                     long from = wAt + type.bytes(o) + (index == null ? j * rowBytes : 0);
-                    long listAt = indexAt + 4L * j;
-                    GemmPack.run(
-                            type,
-                            w,
-                            from,
-                            rowBytes,
-                            index,
-                            listAt,
-                            depth,
-                            width,
-                            scratch,
-                            scratchAt,
-                            2 * VECTOR,
-                            2 * VECTOR * depth);
+                    GemmPack.run(type, w, from, rowBytes, index, indexAt + 4L * j, depth, width, scratch, scratchAt);
                 }
                 block(a, aAt + 4L * j, m, k, depth, width, c, cAt + 4L * o, n, scratch, scratchAt);
             }
@@ -188,7 +175,7 @@ public final class Gemm {
                 depth,
                 scratch,
                 scratchAt + TURN_AT);
-        GemmPack.run(type, scratch, scratchAt + TURNED_AT, turnedRow, depth, width, scratch, scratchAt);
+        GemmPack.run(type, scratch, scratchAt + TURNED_AT, turnedRow, null, 0, depth, width, scratch, scratchAt);
     }
 
     /** Outputs lo..hi of all rows start as the bias, or as zero. */
@@ -205,7 +192,7 @@ public final class Gemm {
     }
 
     /** C = C * scale + bias. */
-    static void finish(
+    private static void finish(
             MemorySegment scales,
             long scalesAt,
             @Nullable MemorySegment bias,
@@ -247,7 +234,7 @@ public final class Gemm {
         }
     }
 
-    static void copyEdge(
+    private static void copyEdge(
             MemorySegment source,
             long sourceAt,
             long sourcePitch,

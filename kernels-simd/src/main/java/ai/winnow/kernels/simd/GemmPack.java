@@ -36,25 +36,11 @@ final class GemmPack {
 
     private GemmPack() {}
 
-    /** Packs {@code width} outputs of {@code depth} inputs; {@code rowBytes} is the distance between two inputs. */
-    static void run(
-            DType type,
-            MemorySegment w,
-            long wAt,
-            long rowBytes,
-            int depth,
-            int width,
-            MemorySegment panels,
-            long panelsAt) {
-        run(type, w, wAt, rowBytes, null, 0, depth, width, panels, panelsAt, 2 * VECTOR, 2 * VECTOR * depth);
-    }
-
     /**
-     * The same for the first {@code depth} inputs of a list.
+     * Packs {@code width} outputs of {@code depth} inputs.
      *
-     * @param index int32, or null for the inputs in their order
-     * @param rowPitch distance in bytes between two inputs of a panel
-     * @param panelPitch distance in bytes between two panels
+     * @param rowBytes distance in bytes between two inputs of w
+     * @param index the int32 inputs, or null for those that follow one another from {@code wAt} on
      */
     static void run(
             DType type,
@@ -66,21 +52,18 @@ final class GemmPack {
             int depth,
             int width,
             MemorySegment panels,
-            long panelsAt,
-            long rowPitch,
-            long panelPitch) {
+            long panelsAt) {
         int whole = width / WIDTH;
         switch (type) {
-            case F32 -> floats(w, wAt, rowBytes, index, indexAt, depth, whole, panels, panelsAt, rowPitch, panelPitch);
-            case BF16 ->
-                brainFloats(w, wAt, rowBytes, index, indexAt, depth, whole, panels, panelsAt, rowPitch, panelPitch);
-            case F16 -> halves(w, wAt, rowBytes, index, indexAt, depth, whole, panels, panelsAt, rowPitch, panelPitch);
-            default -> bytes(w, wAt, rowBytes, index, indexAt, depth, whole, panels, panelsAt, rowPitch, panelPitch);
+            case F32 -> floats(w, wAt, rowBytes, index, indexAt, depth, whole, panels, panelsAt);
+            case BF16 -> brainFloats(w, wAt, rowBytes, index, indexAt, depth, whole, panels, panelsAt);
+            case F16 -> halves(w, wAt, rowBytes, index, indexAt, depth, whole, panels, panelsAt);
+            default -> bytes(w, wAt, rowBytes, index, indexAt, depth, whole, panels, panelsAt);
         }
         if (whole * WIDTH < width) {
             long from = wAt + type.bytes((long) whole * WIDTH);
-            long to = panelsAt + panelPitch * whole;
-            rest(type, w, from, rowBytes, index, indexAt, depth, width - whole * WIDTH, panels, to, rowPitch);
+            long to = panelsAt + 2 * VECTOR * depth * whole;
+            rest(type, w, from, rowBytes, index, indexAt, depth, width - whole * WIDTH, panels, to);
         }
     }
 
@@ -93,25 +76,23 @@ final class GemmPack {
             int depth,
             int panelCount,
             MemorySegment panels,
-            long panelsAt,
-            long rowPitch,
-            long panelPitch) {
+            long panelsAt) {
         for (int k = 0; k < depth; k += 4) {
             // Past the end, the last row again, to the same place.
             int k1 = Math.min(k + 1, depth - 1);
             int k2 = Math.min(k + 2, depth - 1);
             int k3 = Math.min(k + 3, depth - 1);
             long from0 = wAt + ColumnOrder.input(index, indexAt, k) * rowBytes;
-            long to0 = panelsAt + rowPitch * k;
+            long to0 = panelsAt + 2 * VECTOR * k;
             long from1 = wAt + ColumnOrder.input(index, indexAt, k1) * rowBytes;
-            long to1 = panelsAt + rowPitch * k1;
+            long to1 = panelsAt + 2 * VECTOR * k1;
             long from2 = wAt + ColumnOrder.input(index, indexAt, k2) * rowBytes;
-            long to2 = panelsAt + rowPitch * k2;
+            long to2 = panelsAt + 2 * VECTOR * k2;
             long from3 = wAt + ColumnOrder.input(index, indexAt, k3) * rowBytes;
-            long to3 = panelsAt + rowPitch * k3;
+            long to3 = panelsAt + 2 * VECTOR * k3;
             for (int p = 0; p < panelCount; p++) {
                 long from = 4L * WIDTH * p;
-                long to = panelPitch * p;
+                long to = 2 * VECTOR * depth * p;
                 FloatVector.fromMemorySegment(F, w, from0 + from, LE).intoMemorySegment(panels, to0 + to, LE);
                 FloatVector.fromMemorySegment(F, w, from0 + from + VECTOR, LE)
                         .intoMemorySegment(panels, to0 + to + VECTOR, LE);
@@ -137,25 +118,23 @@ final class GemmPack {
             int depth,
             int panelCount,
             MemorySegment panels,
-            long panelsAt,
-            long rowPitch,
-            long panelPitch) {
+            long panelsAt) {
         for (int k = 0; k < depth; k += 4) {
             // Past the end, the last row again, to the same place.
             int k1 = Math.min(k + 1, depth - 1);
             int k2 = Math.min(k + 2, depth - 1);
             int k3 = Math.min(k + 3, depth - 1);
             long from0 = wAt + ColumnOrder.input(index, indexAt, k) * rowBytes;
-            long to0 = panelsAt + rowPitch * k;
+            long to0 = panelsAt + 2 * VECTOR * k;
             long from1 = wAt + ColumnOrder.input(index, indexAt, k1) * rowBytes;
-            long to1 = panelsAt + rowPitch * k1;
+            long to1 = panelsAt + 2 * VECTOR * k1;
             long from2 = wAt + ColumnOrder.input(index, indexAt, k2) * rowBytes;
-            long to2 = panelsAt + rowPitch * k2;
+            long to2 = panelsAt + 2 * VECTOR * k2;
             long from3 = wAt + ColumnOrder.input(index, indexAt, k3) * rowBytes;
-            long to3 = panelsAt + rowPitch * k3;
+            long to3 = panelsAt + 2 * VECTOR * k3;
             for (int p = 0; p < panelCount; p++) {
                 long from = 2L * WIDTH * p;
-                long to = panelPitch * p;
+                long to = 2 * VECTOR * depth * p;
                 IntVector low0 = (IntVector) ShortVector.fromMemorySegment(HALF, w, from0 + from, LE)
                         .convertShape(VectorOperators.S2I, I, 0);
                 IntVector high0 = (IntVector) ShortVector.fromMemorySegment(HALF, w, from0 + from + VECTOR / 2, LE)
@@ -194,9 +173,7 @@ final class GemmPack {
             int depth,
             int panelCount,
             MemorySegment panels,
-            long panelsAt,
-            long rowPitch,
-            long panelPitch) {
+            long panelsAt) {
         IntVector kept = IntVector.broadcast(I, 0x8fffe000);
         FloatVector scale = FloatVector.broadcast(F, 0x1p112f);
         for (int k = 0; k < depth; k += 4) {
@@ -205,16 +182,16 @@ final class GemmPack {
             int k2 = Math.min(k + 2, depth - 1);
             int k3 = Math.min(k + 3, depth - 1);
             long from0 = wAt + ColumnOrder.input(index, indexAt, k) * rowBytes;
-            long to0 = panelsAt + rowPitch * k;
+            long to0 = panelsAt + 2 * VECTOR * k;
             long from1 = wAt + ColumnOrder.input(index, indexAt, k1) * rowBytes;
-            long to1 = panelsAt + rowPitch * k1;
+            long to1 = panelsAt + 2 * VECTOR * k1;
             long from2 = wAt + ColumnOrder.input(index, indexAt, k2) * rowBytes;
-            long to2 = panelsAt + rowPitch * k2;
+            long to2 = panelsAt + 2 * VECTOR * k2;
             long from3 = wAt + ColumnOrder.input(index, indexAt, k3) * rowBytes;
-            long to3 = panelsAt + rowPitch * k3;
+            long to3 = panelsAt + 2 * VECTOR * k3;
             for (int p = 0; p < panelCount; p++) {
                 long from = 2L * WIDTH * p;
-                long to = panelPitch * p;
+                long to = 2 * VECTOR * depth * p;
                 IntVector low0 = (IntVector) ShortVector.fromMemorySegment(HALF, w, from0 + from, LE)
                         .convertShape(VectorOperators.S2I, I, 0);
                 IntVector high0 = (IntVector) ShortVector.fromMemorySegment(HALF, w, from0 + from + VECTOR / 2, LE)
@@ -284,19 +261,17 @@ final class GemmPack {
             int depth,
             int panelCount,
             MemorySegment panels,
-            long panelsAt,
-            long rowPitch,
-            long panelPitch) {
+            long panelsAt) {
         for (int k = 0; k < depth; k += 2) {
             // Past the end, the last row again, to the same place.
             int k1 = Math.min(k + 1, depth - 1);
             long from0 = wAt + ColumnOrder.input(index, indexAt, k) * rowBytes;
-            long to0 = panelsAt + rowPitch * k;
+            long to0 = panelsAt + 2 * VECTOR * k;
             long from1 = wAt + ColumnOrder.input(index, indexAt, k1) * rowBytes;
-            long to1 = panelsAt + rowPitch * k1;
+            long to1 = panelsAt + 2 * VECTOR * k1;
             for (int p = 0; p < panelCount; p++) {
                 long from = 1L * WIDTH * p;
-                long to = panelPitch * p;
+                long to = 2 * VECTOR * depth * p;
                 ByteVector bytes0 = ByteVector.fromMemorySegment(QUARTER, w, from0 + from, LE);
                 FloatVector low0 = (FloatVector) bytes0.convertShape(VectorOperators.B2F, F, 0);
                 FloatVector high0 = COUNT == 4
@@ -328,11 +303,10 @@ final class GemmPack {
             int depth,
             int width,
             MemorySegment panel,
-            long panelAt,
-            long rowPitch) {
+            long panelAt) {
         for (int k = 0; k < depth; k++) {
             long from = wAt + ColumnOrder.input(index, indexAt, k) * rowBytes;
-            long to = panelAt + rowPitch * k;
+            long to = panelAt + 2 * VECTOR * k;
             for (int o = 0; o < width; o++) {
                 float value =
                         switch (type) {

@@ -42,6 +42,7 @@ final class Int4Gemm {
             int hi,
             MemorySegment scratch,
             long scratchAt) {
+        assert index == null || order == Layout.Order.COLUMN_MAJOR : "inputs can only be listed where they lie apart";
         Gemm.start(bias, 0, c, 0, m, n, lo, hi);
         for (int o = lo; o < hi; o += Gemm.BLOCK) {
             int width = Math.min(Gemm.BLOCK, hi - o);
@@ -72,6 +73,8 @@ final class Int4Gemm {
                         scratch,
                         scratchAt + Gemm.TURNED_AT,
                         4L * Gemm.BLOCK,
+                        null,
+                        0,
                         depth,
                         width,
                         scratch,
