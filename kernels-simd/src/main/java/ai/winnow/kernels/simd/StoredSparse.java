@@ -9,7 +9,6 @@ import ai.winnow.tensor.DType;
 import ai.winnow.tensor.Layout;
 import ai.winnow.tensor.TensorSpec;
 import java.lang.foreign.MemorySegment;
-import java.util.Locale;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -69,7 +68,7 @@ record StoredSparse(
 
     /** {@code Bf16…, bitmask panels of 16 rows} around {@code op}. */
     String name(String op) {
-        return type.name().charAt(0) + type.name().substring(1).toLowerCase(Locale.ROOT) + op + ", " + layout;
+        return StoredWeight.prefix(type) + op + ", " + layout;
     }
 
     /** Outputs of a unit. */

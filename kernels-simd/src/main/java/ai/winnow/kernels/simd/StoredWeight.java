@@ -43,16 +43,19 @@ record StoredWeight(DType type, Layout.Order order, int inputs, int outputs, lon
 
     /** {@code Bf16…, column-major} around {@code op}. */
     String name(String op) {
-        String prefix =
-                switch (type) {
-                    case I8 -> "Int8";
-                    case I4 -> "Int4";
-                    default -> type.name().charAt(0) + type.name().substring(1).toLowerCase(Locale.ROOT);
-                };
-        return prefix
+        return prefix(type)
                 + op
                 + (isColumnMajor() ? ", column-major" : ", row-major")
                 + (group == 0 ? "" : ", groups of " + group);
+    }
+
+    /** How the names of kernels begin that read weights of {@code type}. */
+    static String prefix(DType type) {
+        return switch (type) {
+            case I8 -> "Int8";
+            case I4 -> "Int4";
+            default -> type.name().charAt(0) + type.name().substring(1).toLowerCase(Locale.ROOT);
+        };
     }
 
     boolean isColumnMajor() {
