@@ -2,6 +2,7 @@ package ai.winnow.tensor;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.Arrays;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
@@ -29,12 +30,18 @@ public final class Operands {
     private final Operand[] outputs;
     private final MemorySegment[] inputSegments;
     private final MemorySegment[] outputSegments;
+    private final long[] inputAddresses;
+    private final long[] outputAddresses;
 
     public Operands(List<Operand> inputs, List<Operand> outputs) {
         this.inputs = inputs.toArray(Operand[]::new);
         this.outputs = outputs.toArray(Operand[]::new);
         this.inputSegments = inputs.stream().map(o -> o.tensor().segment()).toArray(MemorySegment[]::new);
         this.outputSegments = outputs.stream().map(o -> o.tensor().segment()).toArray(MemorySegment[]::new);
+        this.inputAddresses =
+                Arrays.stream(inputSegments).mapToLong(MemorySegment::address).toArray();
+        this.outputAddresses =
+                Arrays.stream(outputSegments).mapToLong(MemorySegment::address).toArray();
     }
 
     /** Operands without a varying axis. */
@@ -68,6 +75,16 @@ public final class Operands {
     /** The memory of output {@code index}. */
     public MemorySegment out(int index) {
         return outputSegments[index];
+    }
+
+    /** Where the memory of input {@code index} begins. A kernel that reads through addresses is alone responsible for staying inside. */
+    public long inAddress(int index) {
+        return inputAddresses[index];
+    }
+
+    /** Where the memory of output {@code index} begins. */
+    public long outAddress(int index) {
+        return outputAddresses[index];
     }
 
     /** How many rows (size of the first axis) input {@code index} has now. */

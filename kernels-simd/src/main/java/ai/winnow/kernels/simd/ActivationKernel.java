@@ -5,7 +5,6 @@ import ai.winnow.kernel.Kernel;
 import ai.winnow.kernel.Workers;
 import ai.winnow.kernel.Workspace;
 import ai.winnow.tensor.Operands;
-import java.lang.foreign.MemorySegment;
 
 /** A nonlinearity of {@code x [rows, width]}. Scratch: a piece of elements for each part. */
 record ActivationKernel(Activation.Kind kind, long width) implements Kernel, Workers.Task {
@@ -32,17 +31,17 @@ record ActivationKernel(Activation.Kind kind, long width) implements Kernel, Wor
     public void run(Operands operands, Workspace workspace, int part, int parts) {
         long elements = operands.outRows(0) * width;
         long to = Parts.begin(elements, part + 1, parts);
-        MemorySegment x = operands.in(0);
-        MemorySegment y = operands.out(0);
-        MemorySegment scratch = workspace.scratch();
+        long x = operands.inAddress(0);
+        long y = operands.outAddress(0);
+        long scratch = workspace.scratchAddress();
         long scratchAt = Parts.scratch(PART_BYTES, part);
         for (long at = Parts.begin(elements, part, parts); at < to; at += Activations.PIECE) {
             int n = (int) Math.min(Activations.PIECE, to - at);
             switch (kind) {
-                case SILU -> Activations.silu(x, 4 * at, y, 4 * at, n, scratch, scratchAt);
-                case GELU -> Activations.gelu(x, 4 * at, y, 4 * at, n);
-                case GELU_TANH -> Activations.geluTanh(x, 4 * at, y, 4 * at, n, scratch, scratchAt);
-                case RELU -> Activations.relu(x, 4 * at, y, 4 * at, n);
+                case SILU -> Activations.silu(x + 4 * at, y + 4 * at, n, scratch + scratchAt);
+                case GELU -> Activations.gelu(x + 4 * at, y + 4 * at, n);
+                case GELU_TANH -> Activations.geluTanh(x + 4 * at, y + 4 * at, n, scratch + scratchAt);
+                case RELU -> Activations.relu(x + 4 * at, y + 4 * at, n);
             }
         }
     }

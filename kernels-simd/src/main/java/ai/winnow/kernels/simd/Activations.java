@@ -3,8 +3,8 @@ package ai.winnow.kernels.simd;
 import static ai.winnow.kernels.simd.Lanes.COUNT;
 import static ai.winnow.kernels.simd.Lanes.F;
 import static ai.winnow.kernels.simd.Lanes.LE;
+import static ai.winnow.kernels.simd.Memory.ALL;
 
-import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorOperators;
@@ -21,64 +21,61 @@ final class Activations {
     private Activations() {}
 
     /** y = x / (1 + exp(-x)). */
-    static void silu(
-            MemorySegment x, long xAt, MemorySegment y, long yAt, int n, MemorySegment scratch, long scratchAt) {
-        copy(x, xAt, scratch, scratchAt, n);
-        Exponential.of(scratch, scratchAt, -1f, 0f, scratch, scratchAt, n);
-        overOnePlus(x, xAt, scratch, scratchAt, y, yAt, n);
+    static void silu(long x, long y, int n, long scratch) {
+        copy(x, scratch, n);
+        Exponential.of(scratch, -1f, 0f, scratch, n);
+        overOnePlus(x, scratch, y, n);
     }
 
     /** y = x/2 * (1 + tanh u) = x / (1 + exp(-2 u)), u = sqrt(2/pi) * (x + 0.044715 x^3). */
-    static void geluTanh(
-            MemorySegment x, long xAt, MemorySegment y, long yAt, int n, MemorySegment scratch, long scratchAt) {
-        inner(x, xAt, scratch, scratchAt, n);
-        Exponential.of(scratch, scratchAt, -2 * ROOT_TWO_OVER_PI, 0f, scratch, scratchAt, n);
-        overOnePlus(x, xAt, scratch, scratchAt, y, yAt, n);
+    static void geluTanh(long x, long y, int n, long scratch) {
+        inner(x, scratch, n);
+        Exponential.of(scratch, -2 * ROOT_TWO_OVER_PI, 0f, scratch, n);
+        overOnePlus(x, scratch, y, n);
     }
 
-    private static void copy(MemorySegment x, long xAt, MemorySegment y, long yAt, int n) {
+    private static void copy(long x, long y, int n) {
         for (int i = 0; i < n; i += COUNT) {
             VectorMask<Float> mask = F.indexInRange(i, n);
-            FloatVector.fromMemorySegment(F, x, xAt + 4L * i, LE, mask).intoMemorySegment(y, yAt + 4L * i, LE);
+            FloatVector.fromMemorySegment(F, ALL, x + 4L * i, LE, mask).intoMemorySegment(ALL, y + 4L * i, LE);
         }
     }
 
     /** y = x + 0.044715 x^3. */
-    private static void inner(MemorySegment x, long xAt, MemorySegment y, long yAt, int n) {
+    private static void inner(long x, long y, int n) {
         for (int i = 0; i < n; i += COUNT) {
-            FloatVector value = FloatVector.fromMemorySegment(F, x, xAt + 4L * i, LE, F.indexInRange(i, n));
+            FloatVector value = FloatVector.fromMemorySegment(F, ALL, x + 4L * i, LE, F.indexInRange(i, n));
             FloatVector cube = value.mul(value).mul(value);
-            cube.fma(FloatVector.broadcast(F, 0.044715f), value).intoMemorySegment(y, yAt + 4L * i, LE);
+            cube.fma(FloatVector.broadcast(F, 0.044715f), value).intoMemorySegment(ALL, y + 4L * i, LE);
         }
     }
 
     /** y = x / (1 + e). Where e is infinite, 0. */
-    private static void overOnePlus(
-            MemorySegment x, long xAt, MemorySegment e, long eAt, MemorySegment y, long yAt, int n) {
+    private static void overOnePlus(long x, long e, long y, int n) {
         for (int i = 0; i < n; i += COUNT) {
             VectorMask<Float> mask = F.indexInRange(i, n);
-            FloatVector value = FloatVector.fromMemorySegment(F, x, xAt + 4L * i, LE, mask);
+            FloatVector value = FloatVector.fromMemorySegment(F, ALL, x + 4L * i, LE, mask);
             FloatVector below =
-                    FloatVector.fromMemorySegment(F, e, eAt + 4L * i, LE).add(1f);
-            value.div(below).intoMemorySegment(y, yAt + 4L * i, LE, mask);
+                    FloatVector.fromMemorySegment(F, ALL, e + 4L * i, LE).add(1f);
+            value.div(below).intoMemorySegment(ALL, y + 4L * i, LE, mask);
         }
     }
 
     /** y = max(x, 0). */
-    static void relu(MemorySegment x, long xAt, MemorySegment y, long yAt, int n) {
+    static void relu(long x, long y, int n) {
         FloatVector zero = FloatVector.zero(F);
         for (int i = 0; i < n; i += COUNT) {
             VectorMask<Float> mask = F.indexInRange(i, n);
-            FloatVector value = FloatVector.fromMemorySegment(F, x, xAt + 4L * i, LE, mask);
-            value.blend(zero, value.compare(VectorOperators.LE, 0f)).intoMemorySegment(y, yAt + 4L * i, LE, mask);
+            FloatVector value = FloatVector.fromMemorySegment(F, ALL, x + 4L * i, LE, mask);
+            value.blend(zero, value.compare(VectorOperators.LE, 0f)).intoMemorySegment(ALL, y + 4L * i, LE, mask);
         }
     }
 
     /** y = x/2 * (1 + erf(x / sqrt 2)); erf by the rational approximation of Eigen's generic_fast_erf, 2e-7 at most. */
-    static void gelu(MemorySegment x, long xAt, MemorySegment y, long yAt, int n) {
+    static void gelu(long x, long y, int n) {
         for (int i = 0; i < n; i += COUNT) {
             VectorMask<Float> mask = F.indexInRange(i, n);
-            FloatVector value = FloatVector.fromMemorySegment(F, x, xAt + 4L * i, LE, mask);
+            FloatVector value = FloatVector.fromMemorySegment(F, ALL, x + 4L * i, LE, mask);
             FloatVector scaled = value.mul(ROOT_HALF);
             // Beyond 4 erf is 1 in f32. NaN stays: it compares with nothing.
             scaled = scaled.blend(FloatVector.broadcast(F, 4f), scaled.compare(VectorOperators.GT, 4f));
@@ -98,7 +95,7 @@ final class Activations {
             below = below.fma(square, FloatVector.broadcast(F, -1.42647390514189e-02f));
             FloatVector erf = above.mul(scaled).div(below);
             FloatVector half = value.mul(0.5f);
-            half.fma(erf, half).intoMemorySegment(y, yAt + 4L * i, LE, mask);
+            half.fma(erf, half).intoMemorySegment(ALL, y + 4L * i, LE, mask);
         }
     }
 }

@@ -1,5 +1,7 @@
 package ai.winnow.kernels.simd;
 
+import static ai.winnow.kernels.simd.Memory.ALL;
+
 import ai.winnow.ir.Attention;
 import ai.winnow.ir.KvShape;
 import ai.winnow.kernel.Kernel;
@@ -8,7 +10,6 @@ import ai.winnow.kernel.Workspace;
 import ai.winnow.tensor.DType;
 import ai.winnow.tensor.Operands;
 import ai.winnow.tensor.Tensor;
-import java.lang.foreign.MemorySegment;
 
 /**
  * Softmax attention of each row over the pages of its sequence. The work is split by (row, key-value head); the query heads that
@@ -82,7 +83,7 @@ final class AttentionKernel implements Kernel, Workers.Task {
         int tasks = operands.inRows(0) * heads;
         long scratchAt = Parts.scratch(partBytes, part);
         for (int task = part; task < tasks; task += parts) {
-            attend(operands, workspace.scratch(), scratchAt, task / heads, task % heads);
+            attend(operands, workspace.scratchAddress() + scratchAt, task / heads, task % heads);
         }
     }
 
@@ -94,13 +95,13 @@ final class AttentionKernel implements Kernel, Workers.Task {
         return operands.in(7).get(Lanes.INT, 4L * shape.headIndex(slot, op.layer(), head)) + row - first + 1;
     }
 
-    private void attend(Operands operands, MemorySegment scratch, long scratchAt, int row, int head) {
+    private void attend(Operands operands, long scratch, int row, int head) {
         int group = op.group();
         long at = 4 * ((long) row * op.queryHeads() + (long) head * group) * headDim;
         for (int g = 0; g < group; g++) {
-            query(operands.in(0), at + 4L * g * headDim, scratch, scratchAt + g * headBytes);
-            Lanes.zero(scratch, scratchAt + sumsAt + g * headBytes, headDim);
-            Softmax.start(scratch, scratchAt + statesAt + g * Softmax.STATE_BYTES);
+            query(operands.inAddress(0) + at + 4L * g * headDim, scratch + g * headBytes);
+            Lanes.zero(scratch + sumsAt + g * headBytes, headDim);
+            Softmax.start(scratch + statesAt + g * Softmax.STATE_BYTES);
         }
         int sequence = operands.in(1).get(Lanes.INT, 4L * row);
         int slot = operands.in(3).get(Lanes.INT, 4L * sequence);
@@ -111,51 +112,49 @@ final class AttentionKernel implements Kernel, Workers.Task {
             int page = operands.in(6).get(Lanes.INT, 4 * (entry + start / KvShape.PAGE_ROWS));
             int from = Math.max(0, begin - start);
             int to = Math.min(KvShape.PAGE_ROWS, end - start);
-            page(operands, page, from, to, scratch, scratchAt);
+            page(operands, page, from, to, scratch);
         }
         for (int g = 0; g < group; g++) {
-            long sumAt = scratchAt + sumsAt + g * headBytes;
-            float total = scratch.get(Lanes.FLOAT, scratchAt + statesAt + g * Softmax.STATE_BYTES + 4);
+            long sumAt = scratch + sumsAt + g * headBytes;
+            float total = ALL.get(Lanes.FLOAT, scratch + statesAt + g * Softmax.STATE_BYTES + 4);
             if (paired) {
-                ColumnOrder.finishPaired(scratch, sumAt, 0, headDim, headDim, 1f);
+                ColumnOrder.finishPaired(sumAt, 0, headDim, headDim, 1f);
             }
-            Elementwise.scale(scratch, sumAt, 1 / total, operands.out(0), at + 4L * g * headDim, headDim);
+            Elementwise.scale(sumAt, 1 / total, operands.outAddress(0) + at + 4L * g * headDim, headDim);
         }
     }
 
-    private void query(MemorySegment query, long queryAt, MemorySegment scratch, long to) {
+    private void query(long query, long to) {
         if (paired) {
-            RowOrder.pair(query, queryAt, headDim, op.scale(), scratch, to);
+            RowOrder.pair(query, headDim, op.scale(), to);
         } else {
-            Elementwise.scale(query, queryAt, op.scale(), scratch, to, headDim);
+            Elementwise.scale(query, op.scale(), to, headDim);
         }
     }
 
     /** Rows {@code from} to {@code to} of a page, for all query heads of the group. */
-    private void page(Operands operands, int page, int from, int to, MemorySegment scratch, long scratchAt) {
+    private void page(Operands operands, int page, int from, int to, long scratch) {
         int first = from & -4; // scores come in fours
         int padded = (to + Lanes.COUNT - 1) / Lanes.COUNT * Lanes.COUNT;
         long pageBytes = page * shape.pageBytes();
-        MemorySegment keys = pages(operands.in(4), pageBytes, to, scratch, scratchAt);
-        long keysAt = widened ? scratchAt + pageAt : pageBytes;
+        long keys = pages(operands.inAddress(4) + pageBytes, to, scratch);
         for (int g = 0; g < op.group(); g++) {
-            long scores = scratchAt + scoresAt + g * SCORE_BYTES;
-            long queryAt = scratchAt + g * headBytes;
-            scores(keys, keysAt + first * rowBytes(), scratch, queryAt, scores + 4L * first, to - first);
-            none(scratch, scores, 0, from);
-            none(scratch, scores, to, padded);
-            long state = scratchAt + statesAt + g * Softmax.STATE_BYTES;
-            float factor = Softmax.piece(scratch, scores, padded, scratch, state);
-            long sums = scratchAt + sumsAt + g * headBytes;
+            long scores = scratch + scoresAt + g * SCORE_BYTES;
+            long queryAt = scratch + g * headBytes;
+            scores(keys + first * rowBytes(), queryAt, scores + 4L * first, to - first);
+            none(scores, 0, from);
+            none(scores, to, padded);
+            long state = scratch + statesAt + g * Softmax.STATE_BYTES;
+            float factor = Softmax.piece(scores, padded, state);
+            long sums = scratch + sumsAt + g * headBytes;
             if (factor != 1) {
-                Elementwise.scale(scratch, sums, factor, scratch, sums, headDim);
+                Elementwise.scale(sums, factor, sums, headDim);
             }
         }
-        MemorySegment values = pages(operands.in(5), pageBytes, to, scratch, scratchAt);
-        long valuesAt = keysAt + from * rowBytes();
+        long values = pages(operands.inAddress(5) + pageBytes, to, scratch) + from * rowBytes();
         for (int g = 0; g < op.group(); g++) {
-            long weights = scratchAt + scoresAt + g * SCORE_BYTES + 4L * from;
-            weigh(values, valuesAt, scratch, weights, scratchAt + sumsAt + g * headBytes, to - from);
+            long weights = scratch + scoresAt + g * SCORE_BYTES + 4L * from;
+            weigh(values, weights, scratch + sumsAt + g * headBytes, to - from);
         }
     }
 
@@ -164,37 +163,37 @@ final class AttentionKernel implements Kernel, Workers.Task {
     }
 
     /** The pool, or, where no loop reads its rows, the scratch after a page was widened to it. */
-    private MemorySegment pages(MemorySegment pool, long at, int rows, MemorySegment scratch, long scratchAt) {
+    private long pages(long page, int rows, long scratch) {
         if (!widened) {
-            return pool;
+            return page;
         }
-        Conversions.bf16ToFloat(pool, at, scratch, scratchAt + pageAt, rows * headDim);
-        return scratch;
+        Conversions.bf16ToFloat(page, scratch + pageAt, rows * headDim);
+        return scratch + pageAt;
     }
 
-    private void scores(MemorySegment keys, long at, MemorySegment scratch, long query, long scores, int count) {
+    private void scores(long keys, long query, long scores, int count) {
         if (paired) {
-            Bf16Pages.scores(keys, at, headDim, scratch, query, scratch, scores, count);
+            Bf16Pages.scores(keys, headDim, query, scores, count);
         } else if (straight) {
-            F32Pages.scores(keys, at, headDim, scratch, query, scratch, scores, count);
+            F32Pages.scores(keys, headDim, query, scores, count);
         } else {
-            AnyPages.scores(keys, at, headDim, scratch, query, scratch, scores, count);
+            AnyPages.scores(keys, headDim, query, scores, count);
         }
     }
 
-    private void weigh(MemorySegment values, long at, MemorySegment scratch, long weights, long sums, int count) {
+    private void weigh(long values, long weights, long sums, int count) {
         if (paired) {
-            Bf16Pages.weigh(values, at, headDim, scratch, weights, scratch, sums, count);
+            Bf16Pages.weigh(values, headDim, weights, sums, count);
         } else if (straight) {
-            F32Pages.weigh(values, at, headDim, scratch, weights, scratch, sums, count);
+            F32Pages.weigh(values, headDim, weights, sums, count);
         } else {
-            AnyPages.weigh(values, at, headDim, scratch, weights, scratch, sums, count);
+            AnyPages.weigh(values, headDim, weights, sums, count);
         }
     }
 
-    private static void none(MemorySegment scores, long scoresAt, int from, int to) {
+    private static void none(long scores, int from, int to) {
         for (int i = from; i < to; i++) {
-            scores.set(Lanes.FLOAT, scoresAt + 4L * i, Float.NEGATIVE_INFINITY);
+            ALL.set(Lanes.FLOAT, scores + 4L * i, Float.NEGATIVE_INFINITY);
         }
     }
 }

@@ -7,6 +7,7 @@ import static ai.winnow.kernels.simd.Lanes.I;
 import static ai.winnow.kernels.simd.Lanes.LE;
 import static ai.winnow.kernels.simd.Lanes.LONG;
 import static ai.winnow.kernels.simd.Lanes.SHORT;
+import static ai.winnow.kernels.simd.Memory.ALL;
 
 import ai.winnow.tensor.BitmaskPanel16;
 import java.lang.foreign.MemorySegment;
@@ -17,7 +18,6 @@ import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorShape;
 import jdk.incubator.vector.VectorSpecies;
-import org.jspecify.annotations.Nullable;
 
 /**
  * y[o] = bias[o] + sum over k of x[k] * W[o, k], W bf16 in {@link BitmaskPanel16}.
@@ -41,21 +41,18 @@ final class Bf16BitmaskLinear {
      * @param sums 64 floats of scratch
      */
     static void dense(
-            MemorySegment w,
-            long masksAt,
+            long w,
+            long masks,
             long maskPitch,
-            long valuesAt,
+            long values,
             int inputs,
             int outputs,
-            MemorySegment x,
-            long xAt,
-            @Nullable MemorySegment bias,
-            MemorySegment y,
-            long yAt,
+            long x,
+            long bias,
+            long y,
             int from,
             int to,
-            MemorySegment sums,
-            long sumsAt) {
+            long sums) {
         int step = COUNT == PANEL ? 4 : 2;
         for (int panel = from; panel < to; panel += step) {
             int count = Math.min(step, to - panel);
@@ -63,28 +60,27 @@ final class Bf16BitmaskLinear {
             int p1 = Math.min(panel + 1, last);
             int first = PANEL * panel;
             int width = Math.min(PANEL * count, outputs - first);
-            ColumnOrder.start(bias, 4L * first, sums, sumsAt, 0, width);
-            long m0 = masksAt + panel * maskPitch;
-            long m1 = masksAt + p1 * maskPitch;
-            long v0 = valuesAt + 2 * w.get(LONG, BitmaskPanel16.startAt(panel));
-            long v1 = valuesAt + 2 * w.get(LONG, BitmaskPanel16.startAt(p1));
+            ColumnOrder.start(Memory.orNone(bias, 4L * first), sums, 0, width);
+            long m0 = masks + panel * maskPitch;
+            long m1 = masks + p1 * maskPitch;
+            long v0 = values + 2 * ALL.get(LONG, w + BitmaskPanel16.startAt(panel));
+            long v1 = values + 2 * ALL.get(LONG, w + BitmaskPanel16.startAt(p1));
             if (COUNT == PANEL) {
                 int p2 = Math.min(panel + 2, last);
-                long m2 = masksAt + p2 * maskPitch;
-                long m3 = masksAt + last * maskPitch;
-                long v2 = valuesAt + 2 * w.get(LONG, BitmaskPanel16.startAt(p2));
-                long v3 = valuesAt + 2 * w.get(LONG, BitmaskPanel16.startAt(last));
-                four(w, m0, m1, m2, m3, v0, v1, v2, v3, inputs, x, xAt, sums, sumsAt);
+                long m2 = masks + p2 * maskPitch;
+                long m3 = masks + last * maskPitch;
+                long v2 = values + 2 * ALL.get(LONG, w + BitmaskPanel16.startAt(p2));
+                long v3 = values + 2 * ALL.get(LONG, w + BitmaskPanel16.startAt(last));
+                four(m0, m1, m2, m3, v0, v1, v2, v3, inputs, x, sums);
             } else {
-                halves(w, m0, m1, v0, v1, inputs, x, xAt, sums, sumsAt);
+                halves(m0, m1, v0, v1, inputs, x, sums);
             }
-            MemorySegment.copy(sums, sumsAt, y, yAt + 4L * first, 4L * width);
+            MemorySegment.copy(ALL, sums, ALL, y + 4L * first, 4L * width);
         }
     }
 
     /** Four panels of 16 lanes; {@code sums} go on from what they are. */
     private static void four(
-            MemorySegment w,
             long m0,
             long m1,
             long m2,
@@ -94,95 +90,85 @@ final class Bf16BitmaskLinear {
             long from2,
             long from3,
             int inputs,
-            MemorySegment x,
-            long xAt,
-            MemorySegment sums,
-            long sumsAt) {
-        FloatVector s0 = FloatVector.fromMemorySegment(F, sums, sumsAt, LE);
-        FloatVector s1 = FloatVector.fromMemorySegment(F, sums, sumsAt + 4L * PANEL, LE);
-        FloatVector s2 = FloatVector.fromMemorySegment(F, sums, sumsAt + 8L * PANEL, LE);
-        FloatVector s3 = FloatVector.fromMemorySegment(F, sums, sumsAt + 12L * PANEL, LE);
+            long x,
+            long sums) {
+        FloatVector s0 = FloatVector.fromMemorySegment(F, ALL, sums, LE);
+        FloatVector s1 = FloatVector.fromMemorySegment(F, ALL, sums + 4L * PANEL, LE);
+        FloatVector s2 = FloatVector.fromMemorySegment(F, ALL, sums + 8L * PANEL, LE);
+        FloatVector s3 = FloatVector.fromMemorySegment(F, ALL, sums + 12L * PANEL, LE);
         long v0 = from0;
         long v1 = from1;
         long v2 = from2;
         long v3 = from3;
         for (int k = 0; k < inputs; k++) {
-            FloatVector input = FloatVector.broadcast(F, x.get(FLOAT, xAt + 4L * k));
-            int mask0 = w.get(SHORT, m0 + 2L * k) & 0xffff;
-            s0 = ((IntVector) ShortVector.fromMemorySegment(HALF, w, v0, LE).convertShape(VectorOperators.S2I, I, 0))
+            FloatVector input = FloatVector.broadcast(F, ALL.get(FLOAT, x + 4L * k));
+            int mask0 = ALL.get(SHORT, m0 + 2L * k) & 0xffff;
+            s0 = ((IntVector) ShortVector.fromMemorySegment(HALF, ALL, v0, LE).convertShape(VectorOperators.S2I, I, 0))
                     .lanewise(VectorOperators.LSHL, 16)
                     .reinterpretAsFloats()
                     .expand(VectorMask.fromLong(F, mask0))
                     .fma(input, s0);
             v0 += 2L * Integer.bitCount(mask0);
-            int mask1 = w.get(SHORT, m1 + 2L * k) & 0xffff;
-            s1 = ((IntVector) ShortVector.fromMemorySegment(HALF, w, v1, LE).convertShape(VectorOperators.S2I, I, 0))
+            int mask1 = ALL.get(SHORT, m1 + 2L * k) & 0xffff;
+            s1 = ((IntVector) ShortVector.fromMemorySegment(HALF, ALL, v1, LE).convertShape(VectorOperators.S2I, I, 0))
                     .lanewise(VectorOperators.LSHL, 16)
                     .reinterpretAsFloats()
                     .expand(VectorMask.fromLong(F, mask1))
                     .fma(input, s1);
             v1 += 2L * Integer.bitCount(mask1);
-            int mask2 = w.get(SHORT, m2 + 2L * k) & 0xffff;
-            s2 = ((IntVector) ShortVector.fromMemorySegment(HALF, w, v2, LE).convertShape(VectorOperators.S2I, I, 0))
+            int mask2 = ALL.get(SHORT, m2 + 2L * k) & 0xffff;
+            s2 = ((IntVector) ShortVector.fromMemorySegment(HALF, ALL, v2, LE).convertShape(VectorOperators.S2I, I, 0))
                     .lanewise(VectorOperators.LSHL, 16)
                     .reinterpretAsFloats()
                     .expand(VectorMask.fromLong(F, mask2))
                     .fma(input, s2);
             v2 += 2L * Integer.bitCount(mask2);
-            int mask3 = w.get(SHORT, m3 + 2L * k) & 0xffff;
-            s3 = ((IntVector) ShortVector.fromMemorySegment(HALF, w, v3, LE).convertShape(VectorOperators.S2I, I, 0))
+            int mask3 = ALL.get(SHORT, m3 + 2L * k) & 0xffff;
+            s3 = ((IntVector) ShortVector.fromMemorySegment(HALF, ALL, v3, LE).convertShape(VectorOperators.S2I, I, 0))
                     .lanewise(VectorOperators.LSHL, 16)
                     .reinterpretAsFloats()
                     .expand(VectorMask.fromLong(F, mask3))
                     .fma(input, s3);
             v3 += 2L * Integer.bitCount(mask3);
         }
-        s0.intoMemorySegment(sums, sumsAt, LE);
-        s1.intoMemorySegment(sums, sumsAt + 4L * PANEL, LE);
-        s2.intoMemorySegment(sums, sumsAt + 8L * PANEL, LE);
-        s3.intoMemorySegment(sums, sumsAt + 12L * PANEL, LE);
+        s0.intoMemorySegment(ALL, sums, LE);
+        s1.intoMemorySegment(ALL, sums + 4L * PANEL, LE);
+        s2.intoMemorySegment(ALL, sums + 8L * PANEL, LE);
+        s3.intoMemorySegment(ALL, sums + 12L * PANEL, LE);
     }
 
     /** Two panels, each as two vectors of 8 lanes. */
-    private static void halves(
-            MemorySegment w,
-            long m0,
-            long m1,
-            long from0,
-            long from1,
-            int inputs,
-            MemorySegment x,
-            long xAt,
-            MemorySegment sums,
-            long sumsAt) {
-        FloatVector low0 = FloatVector.fromMemorySegment(F, sums, sumsAt, LE);
-        FloatVector high0 = FloatVector.fromMemorySegment(F, sums, sumsAt + 2L * PANEL, LE);
-        FloatVector low1 = FloatVector.fromMemorySegment(F, sums, sumsAt + 4L * PANEL, LE);
-        FloatVector high1 = FloatVector.fromMemorySegment(F, sums, sumsAt + 6L * PANEL, LE);
+    private static void halves(long m0, long m1, long from0, long from1, int inputs, long x, long sums) {
+        FloatVector low0 = FloatVector.fromMemorySegment(F, ALL, sums, LE);
+        FloatVector high0 = FloatVector.fromMemorySegment(F, ALL, sums + 2L * PANEL, LE);
+        FloatVector low1 = FloatVector.fromMemorySegment(F, ALL, sums + 4L * PANEL, LE);
+        FloatVector high1 = FloatVector.fromMemorySegment(F, ALL, sums + 6L * PANEL, LE);
         long v0 = from0;
         long v1 = from1;
         for (int k = 0; k < inputs; k++) {
-            FloatVector input = FloatVector.broadcast(F, x.get(FLOAT, xAt + 4L * k));
-            int mask0 = w.get(SHORT, m0 + 2L * k) & 0xffff;
-            low0 = ((IntVector) ShortVector.fromMemorySegment(HALF, w, v0, LE).convertShape(VectorOperators.S2I, I, 0))
+            FloatVector input = FloatVector.broadcast(F, ALL.get(FLOAT, x + 4L * k));
+            int mask0 = ALL.get(SHORT, m0 + 2L * k) & 0xffff;
+            low0 = ((IntVector)
+                            ShortVector.fromMemorySegment(HALF, ALL, v0, LE).convertShape(VectorOperators.S2I, I, 0))
                     .lanewise(VectorOperators.LSHL, 16)
                     .reinterpretAsFloats()
                     .expand(VectorMask.fromLong(F, mask0 & 0xff))
                     .fma(input, low0);
-            high0 = ((IntVector) ShortVector.fromMemorySegment(HALF, w, v0 + 2L * Integer.bitCount(mask0 & 0xff), LE)
+            high0 = ((IntVector) ShortVector.fromMemorySegment(HALF, ALL, v0 + 2L * Integer.bitCount(mask0 & 0xff), LE)
                             .convertShape(VectorOperators.S2I, I, 0))
                     .lanewise(VectorOperators.LSHL, 16)
                     .reinterpretAsFloats()
                     .expand(VectorMask.fromLong(F, mask0 >>> 8))
                     .fma(input, high0);
             v0 += 2L * Integer.bitCount(mask0);
-            int mask1 = w.get(SHORT, m1 + 2L * k) & 0xffff;
-            low1 = ((IntVector) ShortVector.fromMemorySegment(HALF, w, v1, LE).convertShape(VectorOperators.S2I, I, 0))
+            int mask1 = ALL.get(SHORT, m1 + 2L * k) & 0xffff;
+            low1 = ((IntVector)
+                            ShortVector.fromMemorySegment(HALF, ALL, v1, LE).convertShape(VectorOperators.S2I, I, 0))
                     .lanewise(VectorOperators.LSHL, 16)
                     .reinterpretAsFloats()
                     .expand(VectorMask.fromLong(F, mask1 & 0xff))
                     .fma(input, low1);
-            high1 = ((IntVector) ShortVector.fromMemorySegment(HALF, w, v1 + 2L * Integer.bitCount(mask1 & 0xff), LE)
+            high1 = ((IntVector) ShortVector.fromMemorySegment(HALF, ALL, v1 + 2L * Integer.bitCount(mask1 & 0xff), LE)
                             .convertShape(VectorOperators.S2I, I, 0))
                     .lanewise(VectorOperators.LSHL, 16)
                     .reinterpretAsFloats()
@@ -190,9 +176,9 @@ final class Bf16BitmaskLinear {
                     .fma(input, high1);
             v1 += 2L * Integer.bitCount(mask1);
         }
-        low0.intoMemorySegment(sums, sumsAt, LE);
-        high0.intoMemorySegment(sums, sumsAt + 2L * PANEL, LE);
-        low1.intoMemorySegment(sums, sumsAt + 4L * PANEL, LE);
-        high1.intoMemorySegment(sums, sumsAt + 6L * PANEL, LE);
+        low0.intoMemorySegment(ALL, sums, LE);
+        high0.intoMemorySegment(ALL, sums + 2L * PANEL, LE);
+        low1.intoMemorySegment(ALL, sums + 4L * PANEL, LE);
+        high1.intoMemorySegment(ALL, sums + 6L * PANEL, LE);
     }
 }

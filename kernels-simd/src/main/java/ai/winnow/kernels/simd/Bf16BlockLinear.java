@@ -7,6 +7,7 @@ import static ai.winnow.kernels.simd.Lanes.I;
 import static ai.winnow.kernels.simd.Lanes.LE;
 import static ai.winnow.kernels.simd.Lanes.LONG;
 import static ai.winnow.kernels.simd.Lanes.SHORT;
+import static ai.winnow.kernels.simd.Memory.ALL;
 
 import ai.winnow.tensor.BlockSparse16x1;
 import java.lang.foreign.MemorySegment;
@@ -16,7 +17,6 @@ import jdk.incubator.vector.ShortVector;
 import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorShape;
 import jdk.incubator.vector.VectorSpecies;
-import org.jspecify.annotations.Nullable;
 
 /**
  * y[o] = bias[o] + sum over k of x[k] * W[o, k], W bf16 in {@link BlockSparse16x1}.
@@ -37,45 +37,32 @@ final class Bf16BlockLinear {
 
     /** Panels {@code from} to {@code to}; {@code sums} are 16 floats of scratch. */
     static void dense(
-            MemorySegment w,
-            long columnsAt,
-            long valuesAt,
-            int outputs,
-            MemorySegment x,
-            long xAt,
-            @Nullable MemorySegment bias,
-            MemorySegment y,
-            long yAt,
-            int from,
-            int to,
-            MemorySegment sums,
-            long sumsAt) {
+            long w, long columns, long values, int outputs, long x, long bias, long y, int from, int to, long sums) {
         for (int panel = from; panel < to; panel++) {
             int first = PANEL * panel;
             int width = Math.min(PANEL, outputs - first);
-            long begin = w.get(LONG, BlockSparse16x1.startAt(panel));
-            int blocks = (int) (w.get(LONG, BlockSparse16x1.startAt(panel + 1)) - begin);
-            long c = columnsAt + 2 * begin;
-            long v = valuesAt + BYTES * begin;
-            ColumnOrder.start(bias, 4L * first, sums, sumsAt, 0, width);
+            long begin = ALL.get(LONG, w + BlockSparse16x1.startAt(panel));
+            int blocks = (int) (ALL.get(LONG, w + BlockSparse16x1.startAt(panel + 1)) - begin);
+            long c = columns + 2 * begin;
+            long v = values + BYTES * begin;
+            ColumnOrder.start(Memory.orNone(bias, 4L * first), sums, 0, width);
             int quarter = blocks / 4;
             if (COUNT == PANEL) {
-                quarters(w, c, v, quarter, x, xAt, sums, sumsAt);
+                quarters(c, v, quarter, x, sums);
             } else {
                 for (int lane = 0; lane < PANEL; lane += 2 * COUNT) {
-                    pairs(w, c, v + 2L * lane, quarter, x, xAt, sums, sumsAt + 4L * lane);
+                    pairs(c, v + 2L * lane, quarter, x, sums + 4L * lane);
                 }
             }
             for (int lane = 0; lane < PANEL; lane += COUNT) {
-                rest(w, c, v + 2L * lane, 4 * quarter, blocks, x, xAt, sums, sumsAt + 4L * lane);
+                rest(c, v + 2L * lane, 4 * quarter, blocks, x, sums + 4L * lane);
             }
-            MemorySegment.copy(sums, sumsAt, y, yAt + 4L * first, 4L * width);
+            MemorySegment.copy(ALL, sums, ALL, y + 4L * first, 4L * width);
         }
     }
 
     /** Four chains of 16 lanes. */
-    private static void quarters(
-            MemorySegment w, long c, long v, int quarter, MemorySegment x, long xAt, MemorySegment sums, long sumsAt) {
+    private static void quarters(long c, long v, int quarter, long x, long sums) {
         FloatVector s0 = FloatVector.zero(F);
         FloatVector s1 = s0;
         FloatVector s2 = s0;
@@ -87,38 +74,37 @@ final class Bf16BlockLinear {
         long v2 = v + 2 * BYTES * quarter;
         long v3 = v + 3 * BYTES * quarter;
         for (int i = 0; i < quarter; i++) {
-            long k0 = w.get(SHORT, c + 2L * i) & 0xffffL;
-            long k1 = w.get(SHORT, c1 + 2L * i) & 0xffffL;
-            long k2 = w.get(SHORT, c2 + 2L * i) & 0xffffL;
-            long k3 = w.get(SHORT, c3 + 2L * i) & 0xffffL;
-            s0 = ((IntVector) ShortVector.fromMemorySegment(HALF, w, v + BYTES * i, LE)
+            long k0 = ALL.get(SHORT, c + 2L * i) & 0xffffL;
+            long k1 = ALL.get(SHORT, c1 + 2L * i) & 0xffffL;
+            long k2 = ALL.get(SHORT, c2 + 2L * i) & 0xffffL;
+            long k3 = ALL.get(SHORT, c3 + 2L * i) & 0xffffL;
+            s0 = ((IntVector) ShortVector.fromMemorySegment(HALF, ALL, v + BYTES * i, LE)
                             .convertShape(VectorOperators.S2I, I, 0))
                     .lanewise(VectorOperators.LSHL, 16)
                     .reinterpretAsFloats()
-                    .fma(FloatVector.broadcast(F, x.get(FLOAT, xAt + 4 * k0)), s0);
-            s1 = ((IntVector) ShortVector.fromMemorySegment(HALF, w, v1 + BYTES * i, LE)
+                    .fma(FloatVector.broadcast(F, ALL.get(FLOAT, x + 4 * k0)), s0);
+            s1 = ((IntVector) ShortVector.fromMemorySegment(HALF, ALL, v1 + BYTES * i, LE)
                             .convertShape(VectorOperators.S2I, I, 0))
                     .lanewise(VectorOperators.LSHL, 16)
                     .reinterpretAsFloats()
-                    .fma(FloatVector.broadcast(F, x.get(FLOAT, xAt + 4 * k1)), s1);
-            s2 = ((IntVector) ShortVector.fromMemorySegment(HALF, w, v2 + BYTES * i, LE)
+                    .fma(FloatVector.broadcast(F, ALL.get(FLOAT, x + 4 * k1)), s1);
+            s2 = ((IntVector) ShortVector.fromMemorySegment(HALF, ALL, v2 + BYTES * i, LE)
                             .convertShape(VectorOperators.S2I, I, 0))
                     .lanewise(VectorOperators.LSHL, 16)
                     .reinterpretAsFloats()
-                    .fma(FloatVector.broadcast(F, x.get(FLOAT, xAt + 4 * k2)), s2);
-            s3 = ((IntVector) ShortVector.fromMemorySegment(HALF, w, v3 + BYTES * i, LE)
+                    .fma(FloatVector.broadcast(F, ALL.get(FLOAT, x + 4 * k2)), s2);
+            s3 = ((IntVector) ShortVector.fromMemorySegment(HALF, ALL, v3 + BYTES * i, LE)
                             .convertShape(VectorOperators.S2I, I, 0))
                     .lanewise(VectorOperators.LSHL, 16)
                     .reinterpretAsFloats()
-                    .fma(FloatVector.broadcast(F, x.get(FLOAT, xAt + 4 * k3)), s3);
+                    .fma(FloatVector.broadcast(F, ALL.get(FLOAT, x + 4 * k3)), s3);
         }
-        FloatVector start = FloatVector.fromMemorySegment(F, sums, sumsAt, LE);
-        start.add(s0.add(s1).add(s2.add(s3))).intoMemorySegment(sums, sumsAt, LE);
+        FloatVector start = FloatVector.fromMemorySegment(F, ALL, sums, LE);
+        start.add(s0.add(s1).add(s2.add(s3))).intoMemorySegment(ALL, sums, LE);
     }
 
     /** Four chains of two vectors of fewer lanes. */
-    private static void pairs(
-            MemorySegment w, long c, long v, int quarter, MemorySegment x, long xAt, MemorySegment sums, long sumsAt) {
+    private static void pairs(long c, long v, int quarter, long x, long sums) {
         FloatVector low0 = FloatVector.zero(F);
         FloatVector low1 = low0;
         FloatVector low2 = low0;
@@ -134,81 +120,72 @@ final class Bf16BlockLinear {
         long v2 = v + 2 * BYTES * quarter;
         long v3 = v + 3 * BYTES * quarter;
         for (int i = 0; i < quarter; i++) {
-            long k0 = w.get(SHORT, c + 2L * i) & 0xffffL;
-            long k1 = w.get(SHORT, c1 + 2L * i) & 0xffffL;
-            long k2 = w.get(SHORT, c2 + 2L * i) & 0xffffL;
-            long k3 = w.get(SHORT, c3 + 2L * i) & 0xffffL;
-            FloatVector x0 = FloatVector.broadcast(F, x.get(FLOAT, xAt + 4 * k0));
-            FloatVector x1 = FloatVector.broadcast(F, x.get(FLOAT, xAt + 4 * k1));
-            FloatVector x2 = FloatVector.broadcast(F, x.get(FLOAT, xAt + 4 * k2));
-            FloatVector x3 = FloatVector.broadcast(F, x.get(FLOAT, xAt + 4 * k3));
-            low0 = ((IntVector) ShortVector.fromMemorySegment(HALF, w, v + BYTES * i, LE)
+            long k0 = ALL.get(SHORT, c + 2L * i) & 0xffffL;
+            long k1 = ALL.get(SHORT, c1 + 2L * i) & 0xffffL;
+            long k2 = ALL.get(SHORT, c2 + 2L * i) & 0xffffL;
+            long k3 = ALL.get(SHORT, c3 + 2L * i) & 0xffffL;
+            FloatVector x0 = FloatVector.broadcast(F, ALL.get(FLOAT, x + 4 * k0));
+            FloatVector x1 = FloatVector.broadcast(F, ALL.get(FLOAT, x + 4 * k1));
+            FloatVector x2 = FloatVector.broadcast(F, ALL.get(FLOAT, x + 4 * k2));
+            FloatVector x3 = FloatVector.broadcast(F, ALL.get(FLOAT, x + 4 * k3));
+            low0 = ((IntVector) ShortVector.fromMemorySegment(HALF, ALL, v + BYTES * i, LE)
                             .convertShape(VectorOperators.S2I, I, 0))
                     .lanewise(VectorOperators.LSHL, 16)
                     .reinterpretAsFloats()
                     .fma(x0, low0);
-            high0 = ((IntVector) ShortVector.fromMemorySegment(HALF, w, v + BYTES * i + 2L * COUNT, LE)
+            high0 = ((IntVector) ShortVector.fromMemorySegment(HALF, ALL, v + BYTES * i + 2L * COUNT, LE)
                             .convertShape(VectorOperators.S2I, I, 0))
                     .lanewise(VectorOperators.LSHL, 16)
                     .reinterpretAsFloats()
                     .fma(x0, high0);
-            low1 = ((IntVector) ShortVector.fromMemorySegment(HALF, w, v1 + BYTES * i, LE)
+            low1 = ((IntVector) ShortVector.fromMemorySegment(HALF, ALL, v1 + BYTES * i, LE)
                             .convertShape(VectorOperators.S2I, I, 0))
                     .lanewise(VectorOperators.LSHL, 16)
                     .reinterpretAsFloats()
                     .fma(x1, low1);
-            high1 = ((IntVector) ShortVector.fromMemorySegment(HALF, w, v1 + BYTES * i + 2L * COUNT, LE)
+            high1 = ((IntVector) ShortVector.fromMemorySegment(HALF, ALL, v1 + BYTES * i + 2L * COUNT, LE)
                             .convertShape(VectorOperators.S2I, I, 0))
                     .lanewise(VectorOperators.LSHL, 16)
                     .reinterpretAsFloats()
                     .fma(x1, high1);
-            low2 = ((IntVector) ShortVector.fromMemorySegment(HALF, w, v2 + BYTES * i, LE)
+            low2 = ((IntVector) ShortVector.fromMemorySegment(HALF, ALL, v2 + BYTES * i, LE)
                             .convertShape(VectorOperators.S2I, I, 0))
                     .lanewise(VectorOperators.LSHL, 16)
                     .reinterpretAsFloats()
                     .fma(x2, low2);
-            high2 = ((IntVector) ShortVector.fromMemorySegment(HALF, w, v2 + BYTES * i + 2L * COUNT, LE)
+            high2 = ((IntVector) ShortVector.fromMemorySegment(HALF, ALL, v2 + BYTES * i + 2L * COUNT, LE)
                             .convertShape(VectorOperators.S2I, I, 0))
                     .lanewise(VectorOperators.LSHL, 16)
                     .reinterpretAsFloats()
                     .fma(x2, high2);
-            low3 = ((IntVector) ShortVector.fromMemorySegment(HALF, w, v3 + BYTES * i, LE)
+            low3 = ((IntVector) ShortVector.fromMemorySegment(HALF, ALL, v3 + BYTES * i, LE)
                             .convertShape(VectorOperators.S2I, I, 0))
                     .lanewise(VectorOperators.LSHL, 16)
                     .reinterpretAsFloats()
                     .fma(x3, low3);
-            high3 = ((IntVector) ShortVector.fromMemorySegment(HALF, w, v3 + BYTES * i + 2L * COUNT, LE)
+            high3 = ((IntVector) ShortVector.fromMemorySegment(HALF, ALL, v3 + BYTES * i + 2L * COUNT, LE)
                             .convertShape(VectorOperators.S2I, I, 0))
                     .lanewise(VectorOperators.LSHL, 16)
                     .reinterpretAsFloats()
                     .fma(x3, high3);
         }
-        FloatVector low = FloatVector.fromMemorySegment(F, sums, sumsAt, LE);
-        FloatVector high = FloatVector.fromMemorySegment(F, sums, sumsAt + 4L * COUNT, LE);
-        low.add(low0.add(low1).add(low2.add(low3))).intoMemorySegment(sums, sumsAt, LE);
-        high.add(high0.add(high1).add(high2.add(high3))).intoMemorySegment(sums, sumsAt + 4L * COUNT, LE);
+        FloatVector low = FloatVector.fromMemorySegment(F, ALL, sums, LE);
+        FloatVector high = FloatVector.fromMemorySegment(F, ALL, sums + 4L * COUNT, LE);
+        low.add(low0.add(low1).add(low2.add(low3))).intoMemorySegment(ALL, sums, LE);
+        high.add(high0.add(high1).add(high2.add(high3))).intoMemorySegment(ALL, sums + 4L * COUNT, LE);
     }
 
     /** The last blocks, fewer than four. */
-    private static void rest(
-            MemorySegment w,
-            long c,
-            long v,
-            int from,
-            int to,
-            MemorySegment x,
-            long xAt,
-            MemorySegment sums,
-            long sumsAt) {
-        FloatVector sum = FloatVector.fromMemorySegment(F, sums, sumsAt, LE);
+    private static void rest(long c, long v, int from, int to, long x, long sums) {
+        FloatVector sum = FloatVector.fromMemorySegment(F, ALL, sums, LE);
         for (int i = from; i < to; i++) {
-            long k = w.get(SHORT, c + 2L * i) & 0xffffL;
-            sum = ((IntVector) ShortVector.fromMemorySegment(HALF, w, v + BYTES * i, LE)
+            long k = ALL.get(SHORT, c + 2L * i) & 0xffffL;
+            sum = ((IntVector) ShortVector.fromMemorySegment(HALF, ALL, v + BYTES * i, LE)
                             .convertShape(VectorOperators.S2I, I, 0))
                     .lanewise(VectorOperators.LSHL, 16)
                     .reinterpretAsFloats()
-                    .fma(FloatVector.broadcast(F, x.get(FLOAT, xAt + 4 * k)), sum);
+                    .fma(FloatVector.broadcast(F, ALL.get(FLOAT, x + 4 * k)), sum);
         }
-        sum.intoMemorySegment(sums, sumsAt, LE);
+        sum.intoMemorySegment(ALL, sums, LE);
     }
 }

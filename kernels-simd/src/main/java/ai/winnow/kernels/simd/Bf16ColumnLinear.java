@@ -6,12 +6,11 @@ import static ai.winnow.kernels.simd.Lanes.FLOAT;
 import static ai.winnow.kernels.simd.Lanes.I;
 import static ai.winnow.kernels.simd.Lanes.LE;
 import static ai.winnow.kernels.simd.Lanes.SHORT;
+import static ai.winnow.kernels.simd.Memory.ALL;
 
-import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.VectorOperators;
-import org.jspecify.annotations.Nullable;
 
 /**
  * y[lo:hi] = bias[lo:hi] + sum over j of x[j] * W[j, lo:hi], W bf16 stored [in][out].
@@ -27,99 +26,47 @@ public final class Bf16ColumnLinear {
 
     private Bf16ColumnLinear() {}
 
-    /** All inputs. {@code bias} may be null; {@code rowBytes} is the distance between two inputs' rows. */
-    public static void dense(
-            MemorySegment w,
-            long wAt,
-            long rowBytes,
-            int inputs,
-            MemorySegment x,
-            long xAt,
-            @Nullable MemorySegment bias,
-            long biasAt,
-            MemorySegment y,
-            long yAt,
-            int lo,
-            int hi) {
-        run(w, wAt, rowBytes, null, 0, inputs, x, xAt, bias, biasAt, y, yAt, lo, hi);
+    /** All inputs. {@code bias} may be 0; {@code rowBytes} is the distance between two inputs' rows. */
+    public static void dense(long w, long rowBytes, int inputs, long x, long bias, long y, int lo, int hi) {
+        run(w, rowBytes, 0, inputs, x, bias, y, lo, hi);
     }
 
     /** The inputs of the ascending int32 list {@code index[0..listed)}. */
     public static void listed(
-            MemorySegment w,
-            long wAt,
-            long rowBytes,
-            MemorySegment index,
-            long indexAt,
-            int listed,
-            MemorySegment x,
-            long xAt,
-            @Nullable MemorySegment bias,
-            long biasAt,
-            MemorySegment y,
-            long yAt,
-            int lo,
-            int hi) {
-        run(w, wAt, rowBytes, index, indexAt, listed, x, xAt, bias, biasAt, y, yAt, lo, hi);
+            long w, long rowBytes, long index, int listed, long x, long bias, long y, int lo, int hi) {
+        run(w, rowBytes, index, listed, x, bias, y, lo, hi);
     }
 
-    private static void run(
-            MemorySegment w,
-            long wAt,
-            long rowBytes,
-            @Nullable MemorySegment index,
-            long indexAt,
-            int listed,
-            MemorySegment x,
-            long xAt,
-            @Nullable MemorySegment bias,
-            long biasAt,
-            MemorySegment y,
-            long yAt,
-            int lo,
-            int hi) {
+    private static void run(long w, long rowBytes, long index, int listed, long x, long bias, long y, int lo, int hi) {
         int whole = lo + (hi - lo) / (2 * COUNT) * (2 * COUNT);
-        ColumnOrder.startPaired(bias, biasAt, y, yAt, lo, whole, hi, 1f);
-        slabs(w, wAt, rowBytes, index, indexAt, listed, x, xAt, y, yAt, lo, whole);
+        ColumnOrder.startPaired(bias, y, lo, whole, hi, 1f);
+        slabs(w, rowBytes, index, listed, x, y, lo, whole);
         if (whole < hi) {
-            tail(w, wAt + 2L * whole, rowBytes, index, indexAt, listed, x, xAt, y, yAt + 4L * whole, hi - whole);
+            tail(w + 2L * whole, rowBytes, index, listed, x, y + 4L * whole, hi - whole);
         }
-        ColumnOrder.finishPaired(y, yAt, lo, whole, hi, 1f);
+        ColumnOrder.finishPaired(y, lo, whole, hi, 1f);
     }
 
     /**
      * Whole vectors of outputs, lo..hi. On its own: C2 inlines what is small and not yet compiled, and gives up, allocating vectors for good, on a body that
      * then holds start, sums, tail and finish (docs/decisions/0010).
      */
-    private static void slabs(
-            MemorySegment w,
-            long wAt,
-            long rowBytes,
-            @Nullable MemorySegment index,
-            long indexAt,
-            int listed,
-            MemorySegment x,
-            long xAt,
-            MemorySegment y,
-            long yAt,
-            int lo,
-            int hi) {
+    private static void slabs(long w, long rowBytes, long index, int listed, long x, long y, int lo, int hi) {
         for (int from = lo; from < hi; from += SLAB) {
             long bytes = 2L * (Math.min(from + SLAB, hi) - from);
-            long ys = yAt + 4L * from;
-            long ws = wAt + 2L * from;
+            long ys = y + 4L * from;
+            long ws = w + 2L * from;
             int p = 0;
             for (; p + 8 <= listed; p += 8) {
-                long j0 = ColumnOrder.input(index, indexAt, p);
-                long j1 = ColumnOrder.input(index, indexAt, p + 1);
-                long j2 = ColumnOrder.input(index, indexAt, p + 2);
-                long j3 = ColumnOrder.input(index, indexAt, p + 3);
-                long j4 = ColumnOrder.input(index, indexAt, p + 4);
-                long j5 = ColumnOrder.input(index, indexAt, p + 5);
-                long j6 = ColumnOrder.input(index, indexAt, p + 6);
-                long j7 = ColumnOrder.input(index, indexAt, p + 7);
+                long j0 = ColumnOrder.input(index, p);
+                long j1 = ColumnOrder.input(index, p + 1);
+                long j2 = ColumnOrder.input(index, p + 2);
+                long j3 = ColumnOrder.input(index, p + 3);
+                long j4 = ColumnOrder.input(index, p + 4);
+                long j5 = ColumnOrder.input(index, p + 5);
+                long j6 = ColumnOrder.input(index, p + 6);
+                long j7 = ColumnOrder.input(index, p + 7);
                 add8(
-                        w,
                         ws + j0 * rowBytes,
                         ws + j1 * rowBytes,
                         ws + j2 * rowBytes,
@@ -128,46 +75,42 @@ public final class Bf16ColumnLinear {
                         ws + j5 * rowBytes,
                         ws + j6 * rowBytes,
                         ws + j7 * rowBytes,
-                        x.get(FLOAT, xAt + 4 * j0),
-                        x.get(FLOAT, xAt + 4 * j1),
-                        x.get(FLOAT, xAt + 4 * j2),
-                        x.get(FLOAT, xAt + 4 * j3),
-                        x.get(FLOAT, xAt + 4 * j4),
-                        x.get(FLOAT, xAt + 4 * j5),
-                        x.get(FLOAT, xAt + 4 * j6),
-                        x.get(FLOAT, xAt + 4 * j7),
-                        y,
+                        ALL.get(FLOAT, x + 4 * j0),
+                        ALL.get(FLOAT, x + 4 * j1),
+                        ALL.get(FLOAT, x + 4 * j2),
+                        ALL.get(FLOAT, x + 4 * j3),
+                        ALL.get(FLOAT, x + 4 * j4),
+                        ALL.get(FLOAT, x + 4 * j5),
+                        ALL.get(FLOAT, x + 4 * j6),
+                        ALL.get(FLOAT, x + 4 * j7),
                         ys,
                         bytes);
             }
             for (; p + 4 <= listed; p += 4) {
-                long j0 = ColumnOrder.input(index, indexAt, p);
-                long j1 = ColumnOrder.input(index, indexAt, p + 1);
-                long j2 = ColumnOrder.input(index, indexAt, p + 2);
-                long j3 = ColumnOrder.input(index, indexAt, p + 3);
+                long j0 = ColumnOrder.input(index, p);
+                long j1 = ColumnOrder.input(index, p + 1);
+                long j2 = ColumnOrder.input(index, p + 2);
+                long j3 = ColumnOrder.input(index, p + 3);
                 add4(
-                        w,
                         ws + j0 * rowBytes,
                         ws + j1 * rowBytes,
                         ws + j2 * rowBytes,
                         ws + j3 * rowBytes,
-                        x.get(FLOAT, xAt + 4 * j0),
-                        x.get(FLOAT, xAt + 4 * j1),
-                        x.get(FLOAT, xAt + 4 * j2),
-                        x.get(FLOAT, xAt + 4 * j3),
-                        y,
+                        ALL.get(FLOAT, x + 4 * j0),
+                        ALL.get(FLOAT, x + 4 * j1),
+                        ALL.get(FLOAT, x + 4 * j2),
+                        ALL.get(FLOAT, x + 4 * j3),
                         ys,
                         bytes);
             }
             for (; p < listed; p++) {
-                long j0 = ColumnOrder.input(index, indexAt, p);
-                add1(w, ws + j0 * rowBytes, x.get(FLOAT, xAt + 4 * j0), y, ys, bytes);
+                long j0 = ColumnOrder.input(index, p);
+                add1(ws + j0 * rowBytes, ALL.get(FLOAT, x + 4 * j0), ys, bytes);
             }
         }
     }
 
     private static void add8(
-            MemorySegment w,
             long w0,
             long w1,
             long w2,
@@ -184,7 +127,6 @@ public final class Bf16ColumnLinear {
             float x5,
             float x6,
             float x7,
-            MemorySegment y,
             long to,
             long bytes) {
         FloatVector b0 = FloatVector.broadcast(F, x0);
@@ -197,114 +139,92 @@ public final class Bf16ColumnLinear {
         FloatVector b7 = FloatVector.broadcast(F, x7);
         IntVector upper = IntVector.broadcast(I, 0xffff0000);
         for (long o = 0; o < bytes; o += 4L * COUNT) {
-            FloatVector s0 = FloatVector.fromMemorySegment(F, y, to + o * 2, LE);
-            FloatVector s1 = FloatVector.fromMemorySegment(F, y, to + o * 2 + 4L * COUNT, LE);
-            IntVector v0 = IntVector.fromMemorySegment(I, w, w0 + o, LE);
+            FloatVector s0 = FloatVector.fromMemorySegment(F, ALL, to + o * 2, LE);
+            FloatVector s1 = FloatVector.fromMemorySegment(F, ALL, to + o * 2 + 4L * COUNT, LE);
+            IntVector v0 = IntVector.fromMemorySegment(I, ALL, w0 + o, LE);
             s0 = v0.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(b0, s0);
             s1 = v0.and(upper).reinterpretAsFloats().fma(b0, s1);
-            IntVector v1 = IntVector.fromMemorySegment(I, w, w1 + o, LE);
+            IntVector v1 = IntVector.fromMemorySegment(I, ALL, w1 + o, LE);
             s0 = v1.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(b1, s0);
             s1 = v1.and(upper).reinterpretAsFloats().fma(b1, s1);
-            IntVector v2 = IntVector.fromMemorySegment(I, w, w2 + o, LE);
+            IntVector v2 = IntVector.fromMemorySegment(I, ALL, w2 + o, LE);
             s0 = v2.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(b2, s0);
             s1 = v2.and(upper).reinterpretAsFloats().fma(b2, s1);
-            IntVector v3 = IntVector.fromMemorySegment(I, w, w3 + o, LE);
+            IntVector v3 = IntVector.fromMemorySegment(I, ALL, w3 + o, LE);
             s0 = v3.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(b3, s0);
             s1 = v3.and(upper).reinterpretAsFloats().fma(b3, s1);
-            IntVector v4 = IntVector.fromMemorySegment(I, w, w4 + o, LE);
+            IntVector v4 = IntVector.fromMemorySegment(I, ALL, w4 + o, LE);
             s0 = v4.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(b4, s0);
             s1 = v4.and(upper).reinterpretAsFloats().fma(b4, s1);
-            IntVector v5 = IntVector.fromMemorySegment(I, w, w5 + o, LE);
+            IntVector v5 = IntVector.fromMemorySegment(I, ALL, w5 + o, LE);
             s0 = v5.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(b5, s0);
             s1 = v5.and(upper).reinterpretAsFloats().fma(b5, s1);
-            IntVector v6 = IntVector.fromMemorySegment(I, w, w6 + o, LE);
+            IntVector v6 = IntVector.fromMemorySegment(I, ALL, w6 + o, LE);
             s0 = v6.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(b6, s0);
             s1 = v6.and(upper).reinterpretAsFloats().fma(b6, s1);
-            IntVector v7 = IntVector.fromMemorySegment(I, w, w7 + o, LE);
+            IntVector v7 = IntVector.fromMemorySegment(I, ALL, w7 + o, LE);
             s0 = v7.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(b7, s0);
             s1 = v7.and(upper).reinterpretAsFloats().fma(b7, s1);
-            s0.intoMemorySegment(y, to + o * 2, LE);
-            s1.intoMemorySegment(y, to + o * 2 + 4L * COUNT, LE);
+            s0.intoMemorySegment(ALL, to + o * 2, LE);
+            s1.intoMemorySegment(ALL, to + o * 2 + 4L * COUNT, LE);
         }
     }
 
     private static void add4(
-            MemorySegment w,
-            long w0,
-            long w1,
-            long w2,
-            long w3,
-            float x0,
-            float x1,
-            float x2,
-            float x3,
-            MemorySegment y,
-            long to,
-            long bytes) {
+            long w0, long w1, long w2, long w3, float x0, float x1, float x2, float x3, long to, long bytes) {
         FloatVector b0 = FloatVector.broadcast(F, x0);
         FloatVector b1 = FloatVector.broadcast(F, x1);
         FloatVector b2 = FloatVector.broadcast(F, x2);
         FloatVector b3 = FloatVector.broadcast(F, x3);
         IntVector upper = IntVector.broadcast(I, 0xffff0000);
         for (long o = 0; o < bytes; o += 4L * COUNT) {
-            FloatVector s0 = FloatVector.fromMemorySegment(F, y, to + o * 2, LE);
-            FloatVector s1 = FloatVector.fromMemorySegment(F, y, to + o * 2 + 4L * COUNT, LE);
-            IntVector v0 = IntVector.fromMemorySegment(I, w, w0 + o, LE);
+            FloatVector s0 = FloatVector.fromMemorySegment(F, ALL, to + o * 2, LE);
+            FloatVector s1 = FloatVector.fromMemorySegment(F, ALL, to + o * 2 + 4L * COUNT, LE);
+            IntVector v0 = IntVector.fromMemorySegment(I, ALL, w0 + o, LE);
             s0 = v0.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(b0, s0);
             s1 = v0.and(upper).reinterpretAsFloats().fma(b0, s1);
-            IntVector v1 = IntVector.fromMemorySegment(I, w, w1 + o, LE);
+            IntVector v1 = IntVector.fromMemorySegment(I, ALL, w1 + o, LE);
             s0 = v1.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(b1, s0);
             s1 = v1.and(upper).reinterpretAsFloats().fma(b1, s1);
-            IntVector v2 = IntVector.fromMemorySegment(I, w, w2 + o, LE);
+            IntVector v2 = IntVector.fromMemorySegment(I, ALL, w2 + o, LE);
             s0 = v2.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(b2, s0);
             s1 = v2.and(upper).reinterpretAsFloats().fma(b2, s1);
-            IntVector v3 = IntVector.fromMemorySegment(I, w, w3 + o, LE);
+            IntVector v3 = IntVector.fromMemorySegment(I, ALL, w3 + o, LE);
             s0 = v3.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(b3, s0);
             s1 = v3.and(upper).reinterpretAsFloats().fma(b3, s1);
-            s0.intoMemorySegment(y, to + o * 2, LE);
-            s1.intoMemorySegment(y, to + o * 2 + 4L * COUNT, LE);
+            s0.intoMemorySegment(ALL, to + o * 2, LE);
+            s1.intoMemorySegment(ALL, to + o * 2 + 4L * COUNT, LE);
         }
     }
 
-    private static void add1(MemorySegment w, long w0, float x0, MemorySegment y, long to, long bytes) {
+    private static void add1(long w0, float x0, long to, long bytes) {
         FloatVector b0 = FloatVector.broadcast(F, x0);
         IntVector upper = IntVector.broadcast(I, 0xffff0000);
         for (long o = 0; o < bytes; o += 4L * COUNT) {
-            FloatVector s0 = FloatVector.fromMemorySegment(F, y, to + o * 2, LE);
-            FloatVector s1 = FloatVector.fromMemorySegment(F, y, to + o * 2 + 4L * COUNT, LE);
-            IntVector v0 = IntVector.fromMemorySegment(I, w, w0 + o, LE);
+            FloatVector s0 = FloatVector.fromMemorySegment(F, ALL, to + o * 2, LE);
+            FloatVector s1 = FloatVector.fromMemorySegment(F, ALL, to + o * 2 + 4L * COUNT, LE);
+            IntVector v0 = IntVector.fromMemorySegment(I, ALL, w0 + o, LE);
             s0 = v0.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(b0, s0);
             s1 = v0.and(upper).reinterpretAsFloats().fma(b0, s1);
-            s0.intoMemorySegment(y, to + o * 2, LE);
-            s1.intoMemorySegment(y, to + o * 2 + 4L * COUNT, LE);
+            s0.intoMemorySegment(ALL, to + o * 2, LE);
+            s1.intoMemorySegment(ALL, to + o * 2 + 4L * COUNT, LE);
         }
     }
 
     /** The last outputs, fewer than a group: the same chains in scalar code. */
-    private static void tail(
-            MemorySegment w,
-            long wAt,
-            long rowBytes,
-            @Nullable MemorySegment index,
-            long indexAt,
-            int listed,
-            MemorySegment x,
-            long xAt,
-            MemorySegment y,
-            long yAt,
-            int count) {
+    private static void tail(long w, long rowBytes, long index, int listed, long x, long y, int count) {
         for (int p = 0; p < listed; p++) {
-            long j = ColumnOrder.input(index, indexAt, p);
-            long row = wAt + j * rowBytes;
-            float xj = x.get(FLOAT, xAt + 4 * j);
+            long j = ColumnOrder.input(index, p);
+            long row = w + j * rowBytes;
+            float xj = ALL.get(FLOAT, x + 4 * j);
             for (int o = 0; o < count; o++) {
-                y.set(
+                ALL.set(
                         FLOAT,
-                        yAt + 4L * o,
+                        y + 4L * o,
                         Math.fma(
-                                Float.intBitsToFloat(w.get(SHORT, row + 2L * o) << 16),
+                                Float.intBitsToFloat(ALL.get(SHORT, row + 2L * o) << 16),
                                 xj,
-                                y.get(FLOAT, yAt + 4L * o)));
+                                ALL.get(FLOAT, y + 4L * o)));
             }
         }
     }

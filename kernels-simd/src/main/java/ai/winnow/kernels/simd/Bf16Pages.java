@@ -6,8 +6,8 @@ import static ai.winnow.kernels.simd.Lanes.FLOAT;
 import static ai.winnow.kernels.simd.Lanes.I;
 import static ai.winnow.kernels.simd.Lanes.LE;
 import static ai.winnow.kernels.simd.Lanes.ODD_LANES;
+import static ai.winnow.kernels.simd.Memory.ALL;
 
-import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.VectorMask;
@@ -50,74 +50,71 @@ final class Bf16Pages {
     }
 
     /** s[key] = q . k[key]. Reads whole groups of four rows and writes a vector more than {@code count} scores. */
-    static void scores(
-            MemorySegment k, long kAt, int headDim, MemorySegment q, long qAt, MemorySegment s, long sAt, int count) {
+    static void scores(long k, int headDim, long q, long s, int count) {
         switch (headDim / COUNT) {
-            case 4 -> scoresFour(k, kAt, q, qAt, s, sAt, count);
-            case 6 -> scoresSix(k, kAt, q, qAt, s, sAt, count);
-            default -> scoresEight(k, kAt, q, qAt, s, sAt, count);
+            case 4 -> scoresFour(k, q, s, count);
+            case 6 -> scoresSix(k, q, s, count);
+            default -> scoresEight(k, q, s, count);
         }
     }
 
     /** y += sum of p[row] * v[row]. */
-    static void weigh(
-            MemorySegment v, long vAt, int headDim, MemorySegment p, long pAt, MemorySegment y, long yAt, int count) {
+    static void weigh(long v, int headDim, long p, long y, int count) {
         switch (headDim / COUNT) {
             case 4 -> {
-                int rest = weighFour(v, vAt, p, pAt, y, yAt, 0, count);
-                weighFourOne(v, vAt, p, pAt, y, yAt, rest, count);
+                int rest = weighFour(v, p, y, 0, count);
+                weighFourOne(v, p, y, rest, count);
             }
             case 6 -> {
-                int rest = weighSix(v, vAt, p, pAt, y, yAt, 0, count);
-                weighSixOne(v, vAt, p, pAt, y, yAt, rest, count);
+                int rest = weighSix(v, p, y, 0, count);
+                weighSixOne(v, p, y, rest, count);
             }
             default -> {
-                int rest = weighEight(v, vAt, p, pAt, y, yAt, 0, count);
-                weighEightOne(v, vAt, p, pAt, y, yAt, rest, count);
+                int rest = weighEight(v, p, y, 0, count);
+                weighEightOne(v, p, y, rest, count);
             }
         }
     }
 
     /** 4 vectors a row. */
-    private static void scoresFour(
-            MemorySegment k, long kAt, MemorySegment q, long qAt, MemorySegment s, long sAt, int count) {
+    private static void scoresFour(long k, long q, long s, int count) {
         long rowBytes = 2L * BYTES;
-        FloatVector q0 = FloatVector.fromMemorySegment(F, q, qAt, LE);
-        FloatVector q1 = FloatVector.fromMemorySegment(F, q, qAt + AT1, LE);
-        FloatVector q2 = FloatVector.fromMemorySegment(F, q, qAt + AT2, LE);
-        FloatVector q3 = FloatVector.fromMemorySegment(F, q, qAt + AT3, LE);
+        FloatVector q0 = FloatVector.fromMemorySegment(F, ALL, q, LE);
+        FloatVector q1 = FloatVector.fromMemorySegment(F, ALL, q + AT1, LE);
+        FloatVector q2 = FloatVector.fromMemorySegment(F, ALL, q + AT2, LE);
+        FloatVector q3 = FloatVector.fromMemorySegment(F, ALL, q + AT3, LE);
         IntVector upper = IntVector.broadcast(I, HIGH);
         for (int key = 0; key < count; key += 4) {
-            long k0 = kAt + key * rowBytes;
+            long k0 = k + key * rowBytes;
             long k1 = k0 + rowBytes;
             long k2 = k1 + rowBytes;
             long k3 = k2 + rowBytes;
-            IntVector w00 = IntVector.fromMemorySegment(I, k, k0, LE);
+            IntVector w00 = IntVector.fromMemorySegment(I, ALL, k0, LE);
             FloatVector s0 =
                     w00.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().mul(q0);
             s0 = w00.and(upper).reinterpretAsFloats().fma(q1, s0);
-            IntVector w01 = IntVector.fromMemorySegment(I, k, k1, LE);
+            IntVector w01 = IntVector.fromMemorySegment(I, ALL, k1, LE);
             FloatVector s1 =
                     w01.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().mul(q0);
             s1 = w01.and(upper).reinterpretAsFloats().fma(q1, s1);
-            IntVector w02 = IntVector.fromMemorySegment(I, k, k2, LE);
+            IntVector w02 = IntVector.fromMemorySegment(I, ALL, k2, LE);
             FloatVector s2 =
                     w02.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().mul(q0);
             s2 = w02.and(upper).reinterpretAsFloats().fma(q1, s2);
-            IntVector w03 = IntVector.fromMemorySegment(I, k, k3, LE);
+            IntVector w03 = IntVector.fromMemorySegment(I, ALL, k3, LE);
             FloatVector s3 =
                     w03.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().mul(q0);
             s3 = w03.and(upper).reinterpretAsFloats().fma(q1, s3);
-            IntVector w10 = IntVector.fromMemorySegment(I, k, k0 + AT1, LE);
+            IntVector w10 = IntVector.fromMemorySegment(I, ALL, k0 + AT1, LE);
             s0 = w10.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(q2, s0);
             s0 = w10.and(upper).reinterpretAsFloats().fma(q3, s0);
-            IntVector w11 = IntVector.fromMemorySegment(I, k, k1 + AT1, LE);
+            IntVector w11 = IntVector.fromMemorySegment(I, ALL, k1 + AT1, LE);
             s1 = w11.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(q2, s1);
             s1 = w11.and(upper).reinterpretAsFloats().fma(q3, s1);
-            IntVector w12 = IntVector.fromMemorySegment(I, k, k2 + AT1, LE);
+            IntVector w12 = IntVector.fromMemorySegment(I, ALL, k2 + AT1, LE);
             s2 = w12.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(q2, s2);
             s2 = w12.and(upper).reinterpretAsFloats().fma(q3, s2);
-            IntVector w13 = IntVector.fromMemorySegment(I, k, k3 + AT1, LE);
+            IntVector w13 = IntVector.fromMemorySegment(I, ALL, k3 + AT1, LE);
             s3 = w13.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(q2, s3);
             s3 = w13.and(upper).reinterpretAsFloats().fma(q3, s3);
             FloatVector low =
@@ -131,42 +128,41 @@ final class Bf16Pages {
             if (COUNT > 4) {
                 sum = sum.add(sum.rearrange(Lanes.FOLD4));
             }
-            sum.intoMemorySegment(s, sAt + 4L * key, LE);
+            sum.intoMemorySegment(ALL, s + 4L * key, LE);
         }
     }
 
     /** 6 vectors a row. */
-    private static void scoresSix(
-            MemorySegment k, long kAt, MemorySegment q, long qAt, MemorySegment s, long sAt, int count) {
+    private static void scoresSix(long k, long q, long s, int count) {
         long rowBytes = 3L * BYTES;
-        FloatVector q0 = FloatVector.fromMemorySegment(F, q, qAt, LE);
-        FloatVector q1 = FloatVector.fromMemorySegment(F, q, qAt + AT1, LE);
-        FloatVector q2 = FloatVector.fromMemorySegment(F, q, qAt + AT2, LE);
-        FloatVector q3 = FloatVector.fromMemorySegment(F, q, qAt + AT3, LE);
-        FloatVector q4 = FloatVector.fromMemorySegment(F, q, qAt + AT4, LE);
-        FloatVector q5 = FloatVector.fromMemorySegment(F, q, qAt + AT5, LE);
+        FloatVector q0 = FloatVector.fromMemorySegment(F, ALL, q, LE);
+        FloatVector q1 = FloatVector.fromMemorySegment(F, ALL, q + AT1, LE);
+        FloatVector q2 = FloatVector.fromMemorySegment(F, ALL, q + AT2, LE);
+        FloatVector q3 = FloatVector.fromMemorySegment(F, ALL, q + AT3, LE);
+        FloatVector q4 = FloatVector.fromMemorySegment(F, ALL, q + AT4, LE);
+        FloatVector q5 = FloatVector.fromMemorySegment(F, ALL, q + AT5, LE);
         IntVector upper = IntVector.broadcast(I, HIGH);
         for (int key = 0; key < count; key += 2) {
-            long k0 = kAt + key * rowBytes;
+            long k0 = k + key * rowBytes;
             long k1 = k0 + rowBytes;
-            IntVector w00 = IntVector.fromMemorySegment(I, k, k0, LE);
+            IntVector w00 = IntVector.fromMemorySegment(I, ALL, k0, LE);
             FloatVector s0 =
                     w00.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().mul(q0);
             s0 = w00.and(upper).reinterpretAsFloats().fma(q1, s0);
-            IntVector w01 = IntVector.fromMemorySegment(I, k, k1, LE);
+            IntVector w01 = IntVector.fromMemorySegment(I, ALL, k1, LE);
             FloatVector s1 =
                     w01.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().mul(q0);
             s1 = w01.and(upper).reinterpretAsFloats().fma(q1, s1);
-            IntVector w10 = IntVector.fromMemorySegment(I, k, k0 + AT1, LE);
+            IntVector w10 = IntVector.fromMemorySegment(I, ALL, k0 + AT1, LE);
             s0 = w10.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(q2, s0);
             s0 = w10.and(upper).reinterpretAsFloats().fma(q3, s0);
-            IntVector w11 = IntVector.fromMemorySegment(I, k, k1 + AT1, LE);
+            IntVector w11 = IntVector.fromMemorySegment(I, ALL, k1 + AT1, LE);
             s1 = w11.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(q2, s1);
             s1 = w11.and(upper).reinterpretAsFloats().fma(q3, s1);
-            IntVector w20 = IntVector.fromMemorySegment(I, k, k0 + AT2, LE);
+            IntVector w20 = IntVector.fromMemorySegment(I, ALL, k0 + AT2, LE);
             s0 = w20.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(q4, s0);
             s0 = w20.and(upper).reinterpretAsFloats().fma(q5, s0);
-            IntVector w21 = IntVector.fromMemorySegment(I, k, k1 + AT2, LE);
+            IntVector w21 = IntVector.fromMemorySegment(I, ALL, k1 + AT2, LE);
             s1 = w21.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(q4, s1);
             s1 = w21.and(upper).reinterpretAsFloats().fma(q5, s1);
             FloatVector low =
@@ -178,50 +174,49 @@ final class Bf16Pages {
             if (COUNT > 4) {
                 sum = sum.add(sum.rearrange(Lanes.FOLD4));
             }
-            sum.intoMemorySegment(s, sAt + 4L * key, LE);
+            sum.intoMemorySegment(ALL, s + 4L * key, LE);
         }
     }
 
     /** 8 vectors a row. */
-    private static void scoresEight(
-            MemorySegment k, long kAt, MemorySegment q, long qAt, MemorySegment s, long sAt, int count) {
+    private static void scoresEight(long k, long q, long s, int count) {
         long rowBytes = 4L * BYTES;
-        FloatVector q0 = FloatVector.fromMemorySegment(F, q, qAt, LE);
-        FloatVector q1 = FloatVector.fromMemorySegment(F, q, qAt + AT1, LE);
-        FloatVector q2 = FloatVector.fromMemorySegment(F, q, qAt + AT2, LE);
-        FloatVector q3 = FloatVector.fromMemorySegment(F, q, qAt + AT3, LE);
-        FloatVector q4 = FloatVector.fromMemorySegment(F, q, qAt + AT4, LE);
-        FloatVector q5 = FloatVector.fromMemorySegment(F, q, qAt + AT5, LE);
-        FloatVector q6 = FloatVector.fromMemorySegment(F, q, qAt + AT6, LE);
-        FloatVector q7 = FloatVector.fromMemorySegment(F, q, qAt + AT7, LE);
+        FloatVector q0 = FloatVector.fromMemorySegment(F, ALL, q, LE);
+        FloatVector q1 = FloatVector.fromMemorySegment(F, ALL, q + AT1, LE);
+        FloatVector q2 = FloatVector.fromMemorySegment(F, ALL, q + AT2, LE);
+        FloatVector q3 = FloatVector.fromMemorySegment(F, ALL, q + AT3, LE);
+        FloatVector q4 = FloatVector.fromMemorySegment(F, ALL, q + AT4, LE);
+        FloatVector q5 = FloatVector.fromMemorySegment(F, ALL, q + AT5, LE);
+        FloatVector q6 = FloatVector.fromMemorySegment(F, ALL, q + AT6, LE);
+        FloatVector q7 = FloatVector.fromMemorySegment(F, ALL, q + AT7, LE);
         IntVector upper = IntVector.broadcast(I, HIGH);
         for (int key = 0; key < count; key += 2) {
-            long k0 = kAt + key * rowBytes;
+            long k0 = k + key * rowBytes;
             long k1 = k0 + rowBytes;
-            IntVector w00 = IntVector.fromMemorySegment(I, k, k0, LE);
+            IntVector w00 = IntVector.fromMemorySegment(I, ALL, k0, LE);
             FloatVector s0 =
                     w00.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().mul(q0);
             s0 = w00.and(upper).reinterpretAsFloats().fma(q1, s0);
-            IntVector w01 = IntVector.fromMemorySegment(I, k, k1, LE);
+            IntVector w01 = IntVector.fromMemorySegment(I, ALL, k1, LE);
             FloatVector s1 =
                     w01.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().mul(q0);
             s1 = w01.and(upper).reinterpretAsFloats().fma(q1, s1);
-            IntVector w10 = IntVector.fromMemorySegment(I, k, k0 + AT1, LE);
+            IntVector w10 = IntVector.fromMemorySegment(I, ALL, k0 + AT1, LE);
             s0 = w10.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(q2, s0);
             s0 = w10.and(upper).reinterpretAsFloats().fma(q3, s0);
-            IntVector w11 = IntVector.fromMemorySegment(I, k, k1 + AT1, LE);
+            IntVector w11 = IntVector.fromMemorySegment(I, ALL, k1 + AT1, LE);
             s1 = w11.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(q2, s1);
             s1 = w11.and(upper).reinterpretAsFloats().fma(q3, s1);
-            IntVector w20 = IntVector.fromMemorySegment(I, k, k0 + AT2, LE);
+            IntVector w20 = IntVector.fromMemorySegment(I, ALL, k0 + AT2, LE);
             s0 = w20.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(q4, s0);
             s0 = w20.and(upper).reinterpretAsFloats().fma(q5, s0);
-            IntVector w21 = IntVector.fromMemorySegment(I, k, k1 + AT2, LE);
+            IntVector w21 = IntVector.fromMemorySegment(I, ALL, k1 + AT2, LE);
             s1 = w21.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(q4, s1);
             s1 = w21.and(upper).reinterpretAsFloats().fma(q5, s1);
-            IntVector w30 = IntVector.fromMemorySegment(I, k, k0 + AT3, LE);
+            IntVector w30 = IntVector.fromMemorySegment(I, ALL, k0 + AT3, LE);
             s0 = w30.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(q6, s0);
             s0 = w30.and(upper).reinterpretAsFloats().fma(q7, s0);
-            IntVector w31 = IntVector.fromMemorySegment(I, k, k1 + AT3, LE);
+            IntVector w31 = IntVector.fromMemorySegment(I, ALL, k1 + AT3, LE);
             s1 = w31.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(q6, s1);
             s1 = w31.and(upper).reinterpretAsFloats().fma(q7, s1);
             FloatVector low =
@@ -233,260 +228,254 @@ final class Bf16Pages {
             if (COUNT > 4) {
                 sum = sum.add(sum.rearrange(Lanes.FOLD4));
             }
-            sum.intoMemorySegment(s, sAt + 4L * key, LE);
+            sum.intoMemorySegment(ALL, s + 4L * key, LE);
         }
     }
 
     /** 4 vectors a row, 4 rows a step. */
-    private static int weighFour(
-            MemorySegment v, long vAt, MemorySegment p, long pAt, MemorySegment y, long yAt, int from, int count) {
+    private static int weighFour(long v, long p, long y, int from, int count) {
         long rowBytes = 2L * BYTES;
-        FloatVector y0 = FloatVector.fromMemorySegment(F, y, yAt, LE);
-        FloatVector y1 = FloatVector.fromMemorySegment(F, y, yAt + AT1, LE);
-        FloatVector y2 = FloatVector.fromMemorySegment(F, y, yAt + AT2, LE);
-        FloatVector y3 = FloatVector.fromMemorySegment(F, y, yAt + AT3, LE);
+        FloatVector y0 = FloatVector.fromMemorySegment(F, ALL, y, LE);
+        FloatVector y1 = FloatVector.fromMemorySegment(F, ALL, y + AT1, LE);
+        FloatVector y2 = FloatVector.fromMemorySegment(F, ALL, y + AT2, LE);
+        FloatVector y3 = FloatVector.fromMemorySegment(F, ALL, y + AT3, LE);
         IntVector upper = IntVector.broadcast(I, HIGH);
         int row = from;
         for (; row <= count - 4; row += 4) {
-            long v0 = vAt + row * rowBytes;
+            long v0 = v + row * rowBytes;
             long v1 = v0 + rowBytes;
             long v2 = v1 + rowBytes;
             long v3 = v2 + rowBytes;
-            FloatVector p0 = FloatVector.broadcast(F, p.get(FLOAT, pAt + 4L * row));
-            IntVector w00 = IntVector.fromMemorySegment(I, v, v0, LE);
+            FloatVector p0 = FloatVector.broadcast(F, ALL.get(FLOAT, p + 4L * row));
+            IntVector w00 = IntVector.fromMemorySegment(I, ALL, v0, LE);
             y0 = w00.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p0, y0);
             y1 = w00.and(upper).reinterpretAsFloats().fma(p0, y1);
-            IntVector w01 = IntVector.fromMemorySegment(I, v, v0 + AT1, LE);
+            IntVector w01 = IntVector.fromMemorySegment(I, ALL, v0 + AT1, LE);
             y2 = w01.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p0, y2);
             y3 = w01.and(upper).reinterpretAsFloats().fma(p0, y3);
-            FloatVector p1 = FloatVector.broadcast(F, p.get(FLOAT, pAt + 4L * row + 4));
-            IntVector w10 = IntVector.fromMemorySegment(I, v, v1, LE);
+            FloatVector p1 = FloatVector.broadcast(F, ALL.get(FLOAT, p + 4L * row + 4));
+            IntVector w10 = IntVector.fromMemorySegment(I, ALL, v1, LE);
             y0 = w10.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p1, y0);
             y1 = w10.and(upper).reinterpretAsFloats().fma(p1, y1);
-            IntVector w11 = IntVector.fromMemorySegment(I, v, v1 + AT1, LE);
+            IntVector w11 = IntVector.fromMemorySegment(I, ALL, v1 + AT1, LE);
             y2 = w11.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p1, y2);
             y3 = w11.and(upper).reinterpretAsFloats().fma(p1, y3);
-            FloatVector p2 = FloatVector.broadcast(F, p.get(FLOAT, pAt + 4L * row + 8));
-            IntVector w20 = IntVector.fromMemorySegment(I, v, v2, LE);
+            FloatVector p2 = FloatVector.broadcast(F, ALL.get(FLOAT, p + 4L * row + 8));
+            IntVector w20 = IntVector.fromMemorySegment(I, ALL, v2, LE);
             y0 = w20.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p2, y0);
             y1 = w20.and(upper).reinterpretAsFloats().fma(p2, y1);
-            IntVector w21 = IntVector.fromMemorySegment(I, v, v2 + AT1, LE);
+            IntVector w21 = IntVector.fromMemorySegment(I, ALL, v2 + AT1, LE);
             y2 = w21.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p2, y2);
             y3 = w21.and(upper).reinterpretAsFloats().fma(p2, y3);
-            FloatVector p3 = FloatVector.broadcast(F, p.get(FLOAT, pAt + 4L * row + 12));
-            IntVector w30 = IntVector.fromMemorySegment(I, v, v3, LE);
+            FloatVector p3 = FloatVector.broadcast(F, ALL.get(FLOAT, p + 4L * row + 12));
+            IntVector w30 = IntVector.fromMemorySegment(I, ALL, v3, LE);
             y0 = w30.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p3, y0);
             y1 = w30.and(upper).reinterpretAsFloats().fma(p3, y1);
-            IntVector w31 = IntVector.fromMemorySegment(I, v, v3 + AT1, LE);
+            IntVector w31 = IntVector.fromMemorySegment(I, ALL, v3 + AT1, LE);
             y2 = w31.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p3, y2);
             y3 = w31.and(upper).reinterpretAsFloats().fma(p3, y3);
         }
-        y0.intoMemorySegment(y, yAt, LE);
-        y1.intoMemorySegment(y, yAt + AT1, LE);
-        y2.intoMemorySegment(y, yAt + AT2, LE);
-        y3.intoMemorySegment(y, yAt + AT3, LE);
+        y0.intoMemorySegment(ALL, y, LE);
+        y1.intoMemorySegment(ALL, y + AT1, LE);
+        y2.intoMemorySegment(ALL, y + AT2, LE);
+        y3.intoMemorySegment(ALL, y + AT3, LE);
         return row;
     }
 
     /** 4 vectors a row, 1 rows a step. */
-    private static int weighFourOne(
-            MemorySegment v, long vAt, MemorySegment p, long pAt, MemorySegment y, long yAt, int from, int count) {
+    private static int weighFourOne(long v, long p, long y, int from, int count) {
         long rowBytes = 2L * BYTES;
-        FloatVector y0 = FloatVector.fromMemorySegment(F, y, yAt, LE);
-        FloatVector y1 = FloatVector.fromMemorySegment(F, y, yAt + AT1, LE);
-        FloatVector y2 = FloatVector.fromMemorySegment(F, y, yAt + AT2, LE);
-        FloatVector y3 = FloatVector.fromMemorySegment(F, y, yAt + AT3, LE);
+        FloatVector y0 = FloatVector.fromMemorySegment(F, ALL, y, LE);
+        FloatVector y1 = FloatVector.fromMemorySegment(F, ALL, y + AT1, LE);
+        FloatVector y2 = FloatVector.fromMemorySegment(F, ALL, y + AT2, LE);
+        FloatVector y3 = FloatVector.fromMemorySegment(F, ALL, y + AT3, LE);
         IntVector upper = IntVector.broadcast(I, HIGH);
         int row = from;
         for (; row <= count - 1; row += 1) {
-            long v0 = vAt + row * rowBytes;
-            FloatVector p0 = FloatVector.broadcast(F, p.get(FLOAT, pAt + 4L * row));
-            IntVector w00 = IntVector.fromMemorySegment(I, v, v0, LE);
+            long v0 = v + row * rowBytes;
+            FloatVector p0 = FloatVector.broadcast(F, ALL.get(FLOAT, p + 4L * row));
+            IntVector w00 = IntVector.fromMemorySegment(I, ALL, v0, LE);
             y0 = w00.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p0, y0);
             y1 = w00.and(upper).reinterpretAsFloats().fma(p0, y1);
-            IntVector w01 = IntVector.fromMemorySegment(I, v, v0 + AT1, LE);
+            IntVector w01 = IntVector.fromMemorySegment(I, ALL, v0 + AT1, LE);
             y2 = w01.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p0, y2);
             y3 = w01.and(upper).reinterpretAsFloats().fma(p0, y3);
         }
-        y0.intoMemorySegment(y, yAt, LE);
-        y1.intoMemorySegment(y, yAt + AT1, LE);
-        y2.intoMemorySegment(y, yAt + AT2, LE);
-        y3.intoMemorySegment(y, yAt + AT3, LE);
+        y0.intoMemorySegment(ALL, y, LE);
+        y1.intoMemorySegment(ALL, y + AT1, LE);
+        y2.intoMemorySegment(ALL, y + AT2, LE);
+        y3.intoMemorySegment(ALL, y + AT3, LE);
         return row;
     }
 
     /** 6 vectors a row, 2 rows a step. */
-    private static int weighSix(
-            MemorySegment v, long vAt, MemorySegment p, long pAt, MemorySegment y, long yAt, int from, int count) {
+    private static int weighSix(long v, long p, long y, int from, int count) {
         long rowBytes = 3L * BYTES;
-        FloatVector y0 = FloatVector.fromMemorySegment(F, y, yAt, LE);
-        FloatVector y1 = FloatVector.fromMemorySegment(F, y, yAt + AT1, LE);
-        FloatVector y2 = FloatVector.fromMemorySegment(F, y, yAt + AT2, LE);
-        FloatVector y3 = FloatVector.fromMemorySegment(F, y, yAt + AT3, LE);
-        FloatVector y4 = FloatVector.fromMemorySegment(F, y, yAt + AT4, LE);
-        FloatVector y5 = FloatVector.fromMemorySegment(F, y, yAt + AT5, LE);
+        FloatVector y0 = FloatVector.fromMemorySegment(F, ALL, y, LE);
+        FloatVector y1 = FloatVector.fromMemorySegment(F, ALL, y + AT1, LE);
+        FloatVector y2 = FloatVector.fromMemorySegment(F, ALL, y + AT2, LE);
+        FloatVector y3 = FloatVector.fromMemorySegment(F, ALL, y + AT3, LE);
+        FloatVector y4 = FloatVector.fromMemorySegment(F, ALL, y + AT4, LE);
+        FloatVector y5 = FloatVector.fromMemorySegment(F, ALL, y + AT5, LE);
         IntVector upper = IntVector.broadcast(I, HIGH);
         int row = from;
         for (; row <= count - 2; row += 2) {
-            long v0 = vAt + row * rowBytes;
+            long v0 = v + row * rowBytes;
             long v1 = v0 + rowBytes;
-            FloatVector p0 = FloatVector.broadcast(F, p.get(FLOAT, pAt + 4L * row));
-            IntVector w00 = IntVector.fromMemorySegment(I, v, v0, LE);
+            FloatVector p0 = FloatVector.broadcast(F, ALL.get(FLOAT, p + 4L * row));
+            IntVector w00 = IntVector.fromMemorySegment(I, ALL, v0, LE);
             y0 = w00.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p0, y0);
             y1 = w00.and(upper).reinterpretAsFloats().fma(p0, y1);
-            IntVector w01 = IntVector.fromMemorySegment(I, v, v0 + AT1, LE);
+            IntVector w01 = IntVector.fromMemorySegment(I, ALL, v0 + AT1, LE);
             y2 = w01.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p0, y2);
             y3 = w01.and(upper).reinterpretAsFloats().fma(p0, y3);
-            IntVector w02 = IntVector.fromMemorySegment(I, v, v0 + AT2, LE);
+            IntVector w02 = IntVector.fromMemorySegment(I, ALL, v0 + AT2, LE);
             y4 = w02.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p0, y4);
             y5 = w02.and(upper).reinterpretAsFloats().fma(p0, y5);
-            FloatVector p1 = FloatVector.broadcast(F, p.get(FLOAT, pAt + 4L * row + 4));
-            IntVector w10 = IntVector.fromMemorySegment(I, v, v1, LE);
+            FloatVector p1 = FloatVector.broadcast(F, ALL.get(FLOAT, p + 4L * row + 4));
+            IntVector w10 = IntVector.fromMemorySegment(I, ALL, v1, LE);
             y0 = w10.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p1, y0);
             y1 = w10.and(upper).reinterpretAsFloats().fma(p1, y1);
-            IntVector w11 = IntVector.fromMemorySegment(I, v, v1 + AT1, LE);
+            IntVector w11 = IntVector.fromMemorySegment(I, ALL, v1 + AT1, LE);
             y2 = w11.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p1, y2);
             y3 = w11.and(upper).reinterpretAsFloats().fma(p1, y3);
-            IntVector w12 = IntVector.fromMemorySegment(I, v, v1 + AT2, LE);
+            IntVector w12 = IntVector.fromMemorySegment(I, ALL, v1 + AT2, LE);
             y4 = w12.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p1, y4);
             y5 = w12.and(upper).reinterpretAsFloats().fma(p1, y5);
         }
-        y0.intoMemorySegment(y, yAt, LE);
-        y1.intoMemorySegment(y, yAt + AT1, LE);
-        y2.intoMemorySegment(y, yAt + AT2, LE);
-        y3.intoMemorySegment(y, yAt + AT3, LE);
-        y4.intoMemorySegment(y, yAt + AT4, LE);
-        y5.intoMemorySegment(y, yAt + AT5, LE);
+        y0.intoMemorySegment(ALL, y, LE);
+        y1.intoMemorySegment(ALL, y + AT1, LE);
+        y2.intoMemorySegment(ALL, y + AT2, LE);
+        y3.intoMemorySegment(ALL, y + AT3, LE);
+        y4.intoMemorySegment(ALL, y + AT4, LE);
+        y5.intoMemorySegment(ALL, y + AT5, LE);
         return row;
     }
 
     /** 6 vectors a row, 1 rows a step. */
-    private static int weighSixOne(
-            MemorySegment v, long vAt, MemorySegment p, long pAt, MemorySegment y, long yAt, int from, int count) {
+    private static int weighSixOne(long v, long p, long y, int from, int count) {
         long rowBytes = 3L * BYTES;
-        FloatVector y0 = FloatVector.fromMemorySegment(F, y, yAt, LE);
-        FloatVector y1 = FloatVector.fromMemorySegment(F, y, yAt + AT1, LE);
-        FloatVector y2 = FloatVector.fromMemorySegment(F, y, yAt + AT2, LE);
-        FloatVector y3 = FloatVector.fromMemorySegment(F, y, yAt + AT3, LE);
-        FloatVector y4 = FloatVector.fromMemorySegment(F, y, yAt + AT4, LE);
-        FloatVector y5 = FloatVector.fromMemorySegment(F, y, yAt + AT5, LE);
+        FloatVector y0 = FloatVector.fromMemorySegment(F, ALL, y, LE);
+        FloatVector y1 = FloatVector.fromMemorySegment(F, ALL, y + AT1, LE);
+        FloatVector y2 = FloatVector.fromMemorySegment(F, ALL, y + AT2, LE);
+        FloatVector y3 = FloatVector.fromMemorySegment(F, ALL, y + AT3, LE);
+        FloatVector y4 = FloatVector.fromMemorySegment(F, ALL, y + AT4, LE);
+        FloatVector y5 = FloatVector.fromMemorySegment(F, ALL, y + AT5, LE);
         IntVector upper = IntVector.broadcast(I, HIGH);
         int row = from;
         for (; row <= count - 1; row += 1) {
-            long v0 = vAt + row * rowBytes;
-            FloatVector p0 = FloatVector.broadcast(F, p.get(FLOAT, pAt + 4L * row));
-            IntVector w00 = IntVector.fromMemorySegment(I, v, v0, LE);
+            long v0 = v + row * rowBytes;
+            FloatVector p0 = FloatVector.broadcast(F, ALL.get(FLOAT, p + 4L * row));
+            IntVector w00 = IntVector.fromMemorySegment(I, ALL, v0, LE);
             y0 = w00.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p0, y0);
             y1 = w00.and(upper).reinterpretAsFloats().fma(p0, y1);
-            IntVector w01 = IntVector.fromMemorySegment(I, v, v0 + AT1, LE);
+            IntVector w01 = IntVector.fromMemorySegment(I, ALL, v0 + AT1, LE);
             y2 = w01.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p0, y2);
             y3 = w01.and(upper).reinterpretAsFloats().fma(p0, y3);
-            IntVector w02 = IntVector.fromMemorySegment(I, v, v0 + AT2, LE);
+            IntVector w02 = IntVector.fromMemorySegment(I, ALL, v0 + AT2, LE);
             y4 = w02.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p0, y4);
             y5 = w02.and(upper).reinterpretAsFloats().fma(p0, y5);
         }
-        y0.intoMemorySegment(y, yAt, LE);
-        y1.intoMemorySegment(y, yAt + AT1, LE);
-        y2.intoMemorySegment(y, yAt + AT2, LE);
-        y3.intoMemorySegment(y, yAt + AT3, LE);
-        y4.intoMemorySegment(y, yAt + AT4, LE);
-        y5.intoMemorySegment(y, yAt + AT5, LE);
+        y0.intoMemorySegment(ALL, y, LE);
+        y1.intoMemorySegment(ALL, y + AT1, LE);
+        y2.intoMemorySegment(ALL, y + AT2, LE);
+        y3.intoMemorySegment(ALL, y + AT3, LE);
+        y4.intoMemorySegment(ALL, y + AT4, LE);
+        y5.intoMemorySegment(ALL, y + AT5, LE);
         return row;
     }
 
     /** 8 vectors a row, 2 rows a step. */
-    private static int weighEight(
-            MemorySegment v, long vAt, MemorySegment p, long pAt, MemorySegment y, long yAt, int from, int count) {
+    private static int weighEight(long v, long p, long y, int from, int count) {
         long rowBytes = 4L * BYTES;
-        FloatVector y0 = FloatVector.fromMemorySegment(F, y, yAt, LE);
-        FloatVector y1 = FloatVector.fromMemorySegment(F, y, yAt + AT1, LE);
-        FloatVector y2 = FloatVector.fromMemorySegment(F, y, yAt + AT2, LE);
-        FloatVector y3 = FloatVector.fromMemorySegment(F, y, yAt + AT3, LE);
-        FloatVector y4 = FloatVector.fromMemorySegment(F, y, yAt + AT4, LE);
-        FloatVector y5 = FloatVector.fromMemorySegment(F, y, yAt + AT5, LE);
-        FloatVector y6 = FloatVector.fromMemorySegment(F, y, yAt + AT6, LE);
-        FloatVector y7 = FloatVector.fromMemorySegment(F, y, yAt + AT7, LE);
+        FloatVector y0 = FloatVector.fromMemorySegment(F, ALL, y, LE);
+        FloatVector y1 = FloatVector.fromMemorySegment(F, ALL, y + AT1, LE);
+        FloatVector y2 = FloatVector.fromMemorySegment(F, ALL, y + AT2, LE);
+        FloatVector y3 = FloatVector.fromMemorySegment(F, ALL, y + AT3, LE);
+        FloatVector y4 = FloatVector.fromMemorySegment(F, ALL, y + AT4, LE);
+        FloatVector y5 = FloatVector.fromMemorySegment(F, ALL, y + AT5, LE);
+        FloatVector y6 = FloatVector.fromMemorySegment(F, ALL, y + AT6, LE);
+        FloatVector y7 = FloatVector.fromMemorySegment(F, ALL, y + AT7, LE);
         IntVector upper = IntVector.broadcast(I, HIGH);
         int row = from;
         for (; row <= count - 2; row += 2) {
-            long v0 = vAt + row * rowBytes;
+            long v0 = v + row * rowBytes;
             long v1 = v0 + rowBytes;
-            FloatVector p0 = FloatVector.broadcast(F, p.get(FLOAT, pAt + 4L * row));
-            IntVector w00 = IntVector.fromMemorySegment(I, v, v0, LE);
+            FloatVector p0 = FloatVector.broadcast(F, ALL.get(FLOAT, p + 4L * row));
+            IntVector w00 = IntVector.fromMemorySegment(I, ALL, v0, LE);
             y0 = w00.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p0, y0);
             y1 = w00.and(upper).reinterpretAsFloats().fma(p0, y1);
-            IntVector w01 = IntVector.fromMemorySegment(I, v, v0 + AT1, LE);
+            IntVector w01 = IntVector.fromMemorySegment(I, ALL, v0 + AT1, LE);
             y2 = w01.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p0, y2);
             y3 = w01.and(upper).reinterpretAsFloats().fma(p0, y3);
-            IntVector w02 = IntVector.fromMemorySegment(I, v, v0 + AT2, LE);
+            IntVector w02 = IntVector.fromMemorySegment(I, ALL, v0 + AT2, LE);
             y4 = w02.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p0, y4);
             y5 = w02.and(upper).reinterpretAsFloats().fma(p0, y5);
-            IntVector w03 = IntVector.fromMemorySegment(I, v, v0 + AT3, LE);
+            IntVector w03 = IntVector.fromMemorySegment(I, ALL, v0 + AT3, LE);
             y6 = w03.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p0, y6);
             y7 = w03.and(upper).reinterpretAsFloats().fma(p0, y7);
-            FloatVector p1 = FloatVector.broadcast(F, p.get(FLOAT, pAt + 4L * row + 4));
-            IntVector w10 = IntVector.fromMemorySegment(I, v, v1, LE);
+            FloatVector p1 = FloatVector.broadcast(F, ALL.get(FLOAT, p + 4L * row + 4));
+            IntVector w10 = IntVector.fromMemorySegment(I, ALL, v1, LE);
             y0 = w10.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p1, y0);
             y1 = w10.and(upper).reinterpretAsFloats().fma(p1, y1);
-            IntVector w11 = IntVector.fromMemorySegment(I, v, v1 + AT1, LE);
+            IntVector w11 = IntVector.fromMemorySegment(I, ALL, v1 + AT1, LE);
             y2 = w11.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p1, y2);
             y3 = w11.and(upper).reinterpretAsFloats().fma(p1, y3);
-            IntVector w12 = IntVector.fromMemorySegment(I, v, v1 + AT2, LE);
+            IntVector w12 = IntVector.fromMemorySegment(I, ALL, v1 + AT2, LE);
             y4 = w12.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p1, y4);
             y5 = w12.and(upper).reinterpretAsFloats().fma(p1, y5);
-            IntVector w13 = IntVector.fromMemorySegment(I, v, v1 + AT3, LE);
+            IntVector w13 = IntVector.fromMemorySegment(I, ALL, v1 + AT3, LE);
             y6 = w13.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p1, y6);
             y7 = w13.and(upper).reinterpretAsFloats().fma(p1, y7);
         }
-        y0.intoMemorySegment(y, yAt, LE);
-        y1.intoMemorySegment(y, yAt + AT1, LE);
-        y2.intoMemorySegment(y, yAt + AT2, LE);
-        y3.intoMemorySegment(y, yAt + AT3, LE);
-        y4.intoMemorySegment(y, yAt + AT4, LE);
-        y5.intoMemorySegment(y, yAt + AT5, LE);
-        y6.intoMemorySegment(y, yAt + AT6, LE);
-        y7.intoMemorySegment(y, yAt + AT7, LE);
+        y0.intoMemorySegment(ALL, y, LE);
+        y1.intoMemorySegment(ALL, y + AT1, LE);
+        y2.intoMemorySegment(ALL, y + AT2, LE);
+        y3.intoMemorySegment(ALL, y + AT3, LE);
+        y4.intoMemorySegment(ALL, y + AT4, LE);
+        y5.intoMemorySegment(ALL, y + AT5, LE);
+        y6.intoMemorySegment(ALL, y + AT6, LE);
+        y7.intoMemorySegment(ALL, y + AT7, LE);
         return row;
     }
 
     /** 8 vectors a row, 1 rows a step. */
-    private static int weighEightOne(
-            MemorySegment v, long vAt, MemorySegment p, long pAt, MemorySegment y, long yAt, int from, int count) {
+    private static int weighEightOne(long v, long p, long y, int from, int count) {
         long rowBytes = 4L * BYTES;
-        FloatVector y0 = FloatVector.fromMemorySegment(F, y, yAt, LE);
-        FloatVector y1 = FloatVector.fromMemorySegment(F, y, yAt + AT1, LE);
-        FloatVector y2 = FloatVector.fromMemorySegment(F, y, yAt + AT2, LE);
-        FloatVector y3 = FloatVector.fromMemorySegment(F, y, yAt + AT3, LE);
-        FloatVector y4 = FloatVector.fromMemorySegment(F, y, yAt + AT4, LE);
-        FloatVector y5 = FloatVector.fromMemorySegment(F, y, yAt + AT5, LE);
-        FloatVector y6 = FloatVector.fromMemorySegment(F, y, yAt + AT6, LE);
-        FloatVector y7 = FloatVector.fromMemorySegment(F, y, yAt + AT7, LE);
+        FloatVector y0 = FloatVector.fromMemorySegment(F, ALL, y, LE);
+        FloatVector y1 = FloatVector.fromMemorySegment(F, ALL, y + AT1, LE);
+        FloatVector y2 = FloatVector.fromMemorySegment(F, ALL, y + AT2, LE);
+        FloatVector y3 = FloatVector.fromMemorySegment(F, ALL, y + AT3, LE);
+        FloatVector y4 = FloatVector.fromMemorySegment(F, ALL, y + AT4, LE);
+        FloatVector y5 = FloatVector.fromMemorySegment(F, ALL, y + AT5, LE);
+        FloatVector y6 = FloatVector.fromMemorySegment(F, ALL, y + AT6, LE);
+        FloatVector y7 = FloatVector.fromMemorySegment(F, ALL, y + AT7, LE);
         IntVector upper = IntVector.broadcast(I, HIGH);
         int row = from;
         for (; row <= count - 1; row += 1) {
-            long v0 = vAt + row * rowBytes;
-            FloatVector p0 = FloatVector.broadcast(F, p.get(FLOAT, pAt + 4L * row));
-            IntVector w00 = IntVector.fromMemorySegment(I, v, v0, LE);
+            long v0 = v + row * rowBytes;
+            FloatVector p0 = FloatVector.broadcast(F, ALL.get(FLOAT, p + 4L * row));
+            IntVector w00 = IntVector.fromMemorySegment(I, ALL, v0, LE);
             y0 = w00.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p0, y0);
             y1 = w00.and(upper).reinterpretAsFloats().fma(p0, y1);
-            IntVector w01 = IntVector.fromMemorySegment(I, v, v0 + AT1, LE);
+            IntVector w01 = IntVector.fromMemorySegment(I, ALL, v0 + AT1, LE);
             y2 = w01.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p0, y2);
             y3 = w01.and(upper).reinterpretAsFloats().fma(p0, y3);
-            IntVector w02 = IntVector.fromMemorySegment(I, v, v0 + AT2, LE);
+            IntVector w02 = IntVector.fromMemorySegment(I, ALL, v0 + AT2, LE);
             y4 = w02.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p0, y4);
             y5 = w02.and(upper).reinterpretAsFloats().fma(p0, y5);
-            IntVector w03 = IntVector.fromMemorySegment(I, v, v0 + AT3, LE);
+            IntVector w03 = IntVector.fromMemorySegment(I, ALL, v0 + AT3, LE);
             y6 = w03.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p0, y6);
             y7 = w03.and(upper).reinterpretAsFloats().fma(p0, y7);
         }
-        y0.intoMemorySegment(y, yAt, LE);
-        y1.intoMemorySegment(y, yAt + AT1, LE);
-        y2.intoMemorySegment(y, yAt + AT2, LE);
-        y3.intoMemorySegment(y, yAt + AT3, LE);
-        y4.intoMemorySegment(y, yAt + AT4, LE);
-        y5.intoMemorySegment(y, yAt + AT5, LE);
-        y6.intoMemorySegment(y, yAt + AT6, LE);
-        y7.intoMemorySegment(y, yAt + AT7, LE);
+        y0.intoMemorySegment(ALL, y, LE);
+        y1.intoMemorySegment(ALL, y + AT1, LE);
+        y2.intoMemorySegment(ALL, y + AT2, LE);
+        y3.intoMemorySegment(ALL, y + AT3, LE);
+        y4.intoMemorySegment(ALL, y + AT4, LE);
+        y5.intoMemorySegment(ALL, y + AT5, LE);
+        y6.intoMemorySegment(ALL, y + AT6, LE);
+        y7.intoMemorySegment(ALL, y + AT7, LE);
         return row;
     }
 }

@@ -7,13 +7,12 @@ import static ai.winnow.kernels.simd.Lanes.I;
 import static ai.winnow.kernels.simd.Lanes.INT;
 import static ai.winnow.kernels.simd.Lanes.LE;
 import static ai.winnow.kernels.simd.Lanes.S;
+import static ai.winnow.kernels.simd.Memory.ALL;
 
-import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.ShortVector;
 import jdk.incubator.vector.VectorOperators;
-import org.jspecify.annotations.Nullable;
 
 /**
  * y[o] = bias[o] + sum over k of x[k] * W[o, k], W bf16 stored [out][in], x prepared.
@@ -36,41 +35,23 @@ public final class Bf16RowLinear {
     }
 
     /** Once a call: x in groups of [evens][odds], as {@link #dense} and {@link #masked} want it. */
-    public static void prepare(MemorySegment x, long xAt, int inputs, MemorySegment prepared, long preparedAt) {
-        RowOrder.pair(x, xAt, inputs, 1f, prepared, preparedAt);
+    public static void prepare(long x, int inputs, long prepared) {
+        RowOrder.pair(x, inputs, 1f, prepared);
     }
 
-    /** Rows lo..hi. {@code bias} may be null; scratch is the thread's own and has {@link #SCRATCH_BYTES}. */
+    /** Rows lo..hi. {@code bias} may be 0; scratch is the thread's own and has {@link #SCRATCH_BYTES}. */
     public static void dense(
-            MemorySegment w,
-            long wAt,
-            long rowBytes,
-            int inputs,
-            MemorySegment x,
-            long xAt,
-            @Nullable MemorySegment bias,
-            long biasAt,
-            MemorySegment y,
-            long yAt,
-            int lo,
-            int hi,
-            MemorySegment scratch,
-            long scratchAt) {
+            long w, long rowBytes, int inputs, long x, long bias, long y, int lo, int hi, long scratch) {
         for (int o = lo; o < hi; o += 8) {
             int last = hi - 1;
             eight(
                     w,
-                    wAt,
                     rowBytes,
                     inputs,
                     x,
-                    xAt,
                     bias,
-                    biasAt,
                     y,
-                    yAt,
                     scratch,
-                    scratchAt,
                     o,
                     Math.min(o + 1, last),
                     Math.min(o + 2, last),
@@ -84,65 +65,49 @@ public final class Bf16RowLinear {
 
     /** Those of rows lo..hi that are in the ascending int32 list {@code rows[0..listed)}; the other outputs of lo..hi become zero. */
     public static void masked(
-            MemorySegment w,
-            long wAt,
+            long w,
             long rowBytes,
             int inputs,
-            MemorySegment rows,
-            long rowsAt,
+            long rows,
             int listed,
-            MemorySegment x,
-            long xAt,
-            @Nullable MemorySegment bias,
-            long biasAt,
-            MemorySegment y,
-            long yAt,
+            long x,
+            long bias,
+            long y,
             int lo,
             int hi,
-            MemorySegment scratch,
-            long scratchAt) {
-        Lanes.zero(y, yAt + 4L * lo, hi - lo);
-        int end = RowOrder.firstAtLeast(rows, rowsAt, listed, hi);
-        for (int p = RowOrder.firstAtLeast(rows, rowsAt, listed, lo); p < end; p += 8) {
+            long scratch) {
+        Lanes.zero(y + 4L * lo, hi - lo);
+        int end = RowOrder.firstAtLeast(rows, listed, hi);
+        for (int p = RowOrder.firstAtLeast(rows, listed, lo); p < end; p += 8) {
             int last = end - 1;
             eight(
                     w,
-                    wAt,
                     rowBytes,
                     inputs,
                     x,
-                    xAt,
                     bias,
-                    biasAt,
                     y,
-                    yAt,
                     scratch,
-                    scratchAt,
-                    rows.get(INT, rowsAt + 4L * p),
-                    rows.get(INT, rowsAt + 4L * Math.min(p + 1, last)),
-                    rows.get(INT, rowsAt + 4L * Math.min(p + 2, last)),
-                    rows.get(INT, rowsAt + 4L * Math.min(p + 3, last)),
-                    rows.get(INT, rowsAt + 4L * Math.min(p + 4, last)),
-                    rows.get(INT, rowsAt + 4L * Math.min(p + 5, last)),
-                    rows.get(INT, rowsAt + 4L * Math.min(p + 6, last)),
-                    rows.get(INT, rowsAt + 4L * Math.min(p + 7, last)));
+                    ALL.get(INT, rows + 4L * p),
+                    ALL.get(INT, rows + 4L * Math.min(p + 1, last)),
+                    ALL.get(INT, rows + 4L * Math.min(p + 2, last)),
+                    ALL.get(INT, rows + 4L * Math.min(p + 3, last)),
+                    ALL.get(INT, rows + 4L * Math.min(p + 4, last)),
+                    ALL.get(INT, rows + 4L * Math.min(p + 5, last)),
+                    ALL.get(INT, rows + 4L * Math.min(p + 6, last)),
+                    ALL.get(INT, rows + 4L * Math.min(p + 7, last)));
         }
     }
 
     /** Eight rows at once; fewer are filled up by naming a row again. */
     private static void eight(
-            MemorySegment w,
-            long wAt,
+            long w,
             long rowBytes,
             int inputs,
-            MemorySegment x,
-            long xAt,
-            @Nullable MemorySegment bias,
-            long biasAt,
-            MemorySegment y,
-            long yAt,
-            MemorySegment scratch,
-            long scratchAt,
+            long x,
+            long bias,
+            long y,
+            long scratch,
             int o0,
             int o1,
             int o2,
@@ -153,20 +118,17 @@ public final class Bf16RowLinear {
             int o7) {
         int whole = inputs / (2 * COUNT) * (2 * COUNT);
         lanes(
-                w,
-                wAt + o0 * rowBytes,
-                wAt + o1 * rowBytes,
-                wAt + o2 * rowBytes,
-                wAt + o3 * rowBytes,
-                wAt + o4 * rowBytes,
-                wAt + o5 * rowBytes,
-                wAt + o6 * rowBytes,
-                wAt + o7 * rowBytes,
+                w + o0 * rowBytes,
+                w + o1 * rowBytes,
+                w + o2 * rowBytes,
+                w + o3 * rowBytes,
+                w + o4 * rowBytes,
+                w + o5 * rowBytes,
+                w + o6 * rowBytes,
+                w + o7 * rowBytes,
                 x,
-                xAt,
                 whole,
-                scratch,
-                scratchAt);
+                scratch);
         for (int r = 0; r < 8; r++) { // one call: C2 gives up on a body that holds row() eight times
             int o =
                     switch (r) {
@@ -179,27 +141,14 @@ public final class Bf16RowLinear {
                         case 6 -> o6;
                         default -> o7;
                     };
-            long sums = scratchAt + 4L * COUNT * r;
-            row(w, wAt + o * rowBytes, whole, inputs, x, xAt, scratch, sums, o, bias, biasAt, y, yAt);
+            long sums = scratch + 4L * COUNT * r;
+            row(w + o * rowBytes, whole, inputs, x, sums, o, bias, y);
         }
     }
 
     /** The whole steps of eight rows, one vector of sums each to {@code scratch}. */
     private static void lanes(
-            MemorySegment w,
-            long w0,
-            long w1,
-            long w2,
-            long w3,
-            long w4,
-            long w5,
-            long w6,
-            long w7,
-            MemorySegment x,
-            long xAt,
-            int whole,
-            MemorySegment scratch,
-            long scratchAt) {
+            long w0, long w1, long w2, long w3, long w4, long w5, long w6, long w7, long x, int whole, long scratch) {
         FloatVector s0 = FloatVector.zero(F);
         FloatVector s1 = s0;
         FloatVector s2 = s0;
@@ -210,66 +159,53 @@ public final class Bf16RowLinear {
         FloatVector s7 = s0;
         IntVector upper = IntVector.broadcast(I, 0xffff0000);
         for (int k = 0; k < whole; k += 2 * COUNT) {
-            FloatVector evens = FloatVector.fromMemorySegment(F, x, xAt + 4L * k, LE);
-            FloatVector odds = FloatVector.fromMemorySegment(F, x, xAt + 4L * (k + COUNT), LE);
-            IntVector v0 = IntVector.fromMemorySegment(I, w, w0 + 2L * k, LE);
+            FloatVector evens = FloatVector.fromMemorySegment(F, ALL, x + 4L * k, LE);
+            FloatVector odds = FloatVector.fromMemorySegment(F, ALL, x + 4L * (k + COUNT), LE);
+            IntVector v0 = IntVector.fromMemorySegment(I, ALL, w0 + 2L * k, LE);
             s0 = v0.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(evens, s0);
             s0 = v0.and(upper).reinterpretAsFloats().fma(odds, s0);
-            IntVector v1 = IntVector.fromMemorySegment(I, w, w1 + 2L * k, LE);
+            IntVector v1 = IntVector.fromMemorySegment(I, ALL, w1 + 2L * k, LE);
             s1 = v1.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(evens, s1);
             s1 = v1.and(upper).reinterpretAsFloats().fma(odds, s1);
-            IntVector v2 = IntVector.fromMemorySegment(I, w, w2 + 2L * k, LE);
+            IntVector v2 = IntVector.fromMemorySegment(I, ALL, w2 + 2L * k, LE);
             s2 = v2.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(evens, s2);
             s2 = v2.and(upper).reinterpretAsFloats().fma(odds, s2);
-            IntVector v3 = IntVector.fromMemorySegment(I, w, w3 + 2L * k, LE);
+            IntVector v3 = IntVector.fromMemorySegment(I, ALL, w3 + 2L * k, LE);
             s3 = v3.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(evens, s3);
             s3 = v3.and(upper).reinterpretAsFloats().fma(odds, s3);
-            IntVector v4 = IntVector.fromMemorySegment(I, w, w4 + 2L * k, LE);
+            IntVector v4 = IntVector.fromMemorySegment(I, ALL, w4 + 2L * k, LE);
             s4 = v4.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(evens, s4);
             s4 = v4.and(upper).reinterpretAsFloats().fma(odds, s4);
-            IntVector v5 = IntVector.fromMemorySegment(I, w, w5 + 2L * k, LE);
+            IntVector v5 = IntVector.fromMemorySegment(I, ALL, w5 + 2L * k, LE);
             s5 = v5.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(evens, s5);
             s5 = v5.and(upper).reinterpretAsFloats().fma(odds, s5);
-            IntVector v6 = IntVector.fromMemorySegment(I, w, w6 + 2L * k, LE);
+            IntVector v6 = IntVector.fromMemorySegment(I, ALL, w6 + 2L * k, LE);
             s6 = v6.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(evens, s6);
             s6 = v6.and(upper).reinterpretAsFloats().fma(odds, s6);
-            IntVector v7 = IntVector.fromMemorySegment(I, w, w7 + 2L * k, LE);
+            IntVector v7 = IntVector.fromMemorySegment(I, ALL, w7 + 2L * k, LE);
             s7 = v7.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(evens, s7);
             s7 = v7.and(upper).reinterpretAsFloats().fma(odds, s7);
         }
-        s0.intoMemorySegment(scratch, scratchAt + 0L * COUNT, LE);
-        s1.intoMemorySegment(scratch, scratchAt + 4L * COUNT, LE);
-        s2.intoMemorySegment(scratch, scratchAt + 8L * COUNT, LE);
-        s3.intoMemorySegment(scratch, scratchAt + 12L * COUNT, LE);
-        s4.intoMemorySegment(scratch, scratchAt + 16L * COUNT, LE);
-        s5.intoMemorySegment(scratch, scratchAt + 20L * COUNT, LE);
-        s6.intoMemorySegment(scratch, scratchAt + 24L * COUNT, LE);
-        s7.intoMemorySegment(scratch, scratchAt + 28L * COUNT, LE);
+        s0.intoMemorySegment(ALL, scratch + 0L * COUNT, LE);
+        s1.intoMemorySegment(ALL, scratch + 4L * COUNT, LE);
+        s2.intoMemorySegment(ALL, scratch + 8L * COUNT, LE);
+        s3.intoMemorySegment(ALL, scratch + 12L * COUNT, LE);
+        s4.intoMemorySegment(ALL, scratch + 16L * COUNT, LE);
+        s5.intoMemorySegment(ALL, scratch + 20L * COUNT, LE);
+        s6.intoMemorySegment(ALL, scratch + 24L * COUNT, LE);
+        s7.intoMemorySegment(ALL, scratch + 28L * COUNT, LE);
     }
 
     /** The tail of one row, its halving tree and its output. */
-    private static void row(
-            MemorySegment w,
-            long row,
-            int whole,
-            int inputs,
-            MemorySegment x,
-            long xAt,
-            MemorySegment scratch,
-            long scratchAt,
-            int o,
-            @Nullable MemorySegment bias,
-            long biasAt,
-            MemorySegment y,
-            long yAt) {
-        FloatVector sum = FloatVector.fromMemorySegment(F, scratch, scratchAt, LE);
+    private static void row(long row, int whole, int inputs, long x, long scratch, int o, long bias, long y) {
+        FloatVector sum = FloatVector.fromMemorySegment(F, ALL, scratch, LE);
         IntVector upper = IntVector.broadcast(I, 0xffff0000);
         for (int k = whole; k < inputs; k += 2 * COUNT) {
             var mask = S.indexInRange(k, inputs);
-            FloatVector evens = FloatVector.fromMemorySegment(F, x, xAt + 4L * k, LE);
-            FloatVector odds = FloatVector.fromMemorySegment(F, x, xAt + 4L * (k + COUNT), LE);
-            IntVector weights =
-                    ShortVector.fromMemorySegment(S, w, row + 2L * k, LE, mask).reinterpretAsInts();
+            FloatVector evens = FloatVector.fromMemorySegment(F, ALL, x + 4L * k, LE);
+            FloatVector odds = FloatVector.fromMemorySegment(F, ALL, x + 4L * (k + COUNT), LE);
+            IntVector weights = ShortVector.fromMemorySegment(S, ALL, row + 2L * k, LE, mask)
+                    .reinterpretAsInts();
             sum = weights.lanewise(VectorOperators.LSHL, 16)
                     .reinterpretAsFloats()
                     .fma(evens, sum);
@@ -284,6 +220,6 @@ public final class Bf16RowLinear {
         sum = sum.add(sum.rearrange(Lanes.FOLD2));
         sum = sum.add(sum.rearrange(Lanes.FOLD1));
         float value = sum.lane(0);
-        y.set(FLOAT, yAt + 4L * o, bias == null ? value : value + bias.get(FLOAT, biasAt + 4L * o));
+        ALL.set(FLOAT, y + 4L * o, bias == 0 ? value : value + ALL.get(FLOAT, bias + 4L * o));
     }
 }

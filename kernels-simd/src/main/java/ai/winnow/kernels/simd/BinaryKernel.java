@@ -4,7 +4,6 @@ import ai.winnow.kernel.Kernel;
 import ai.winnow.kernel.Workers;
 import ai.winnow.kernel.Workspace;
 import ai.winnow.tensor.Operands;
-import java.lang.foreign.MemorySegment;
 
 /**
  * Sum or product of {@code a [rows, width]} and {@code b}, which has the same shape or is one row for all.
@@ -42,17 +41,17 @@ record BinaryKernel(boolean add, long width, boolean oneRow) implements Kernel, 
     }
 
     private void span(Operands operands, long a, long b, long count) {
-        MemorySegment left = operands.in(0);
-        MemorySegment right = operands.in(1);
-        MemorySegment result = operands.out(0);
+        long left = operands.inAddress(0);
+        long right = operands.inAddress(1);
+        long result = operands.outAddress(0);
         for (long at = 0; at < count; at += PIECE) {
             int n = (int) Math.min(PIECE, count - at);
             long leftAt = 4 * (a + at);
             long rightAt = 4 * (b + at);
             if (add) {
-                Elementwise.add(left, leftAt, right, rightAt, result, leftAt, n);
+                Elementwise.add(left + leftAt, right + rightAt, result + leftAt, n);
             } else {
-                Elementwise.multiply(left, leftAt, right, rightAt, result, leftAt, n);
+                Elementwise.multiply(left + leftAt, right + rightAt, result + leftAt, n);
             }
         }
     }

@@ -3,8 +3,8 @@ package ai.winnow.kernels.simd;
 import static ai.winnow.kernels.simd.Lanes.COUNT;
 import static ai.winnow.kernels.simd.Lanes.F;
 import static ai.winnow.kernels.simd.Lanes.LE;
+import static ai.winnow.kernels.simd.Memory.ALL;
 
-import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorOperators;
 
@@ -14,65 +14,65 @@ final class Elementwise {
     private Elementwise() {}
 
     /** y = a + b. */
-    static void add(MemorySegment a, long aAt, MemorySegment b, long bAt, MemorySegment y, long yAt, int n) {
+    static void add(long a, long b, long y, int n) {
         int whole = F.loopBound(n);
         for (int i = 0; i < whole; i += COUNT) {
-            FloatVector left = FloatVector.fromMemorySegment(F, a, aAt + 4L * i, LE);
-            FloatVector right = FloatVector.fromMemorySegment(F, b, bAt + 4L * i, LE);
-            left.add(right).intoMemorySegment(y, yAt + 4L * i, LE);
+            FloatVector left = FloatVector.fromMemorySegment(F, ALL, a + 4L * i, LE);
+            FloatVector right = FloatVector.fromMemorySegment(F, ALL, b + 4L * i, LE);
+            left.add(right).intoMemorySegment(ALL, y + 4L * i, LE);
         }
         if (whole < n) {
             var mask = F.indexInRange(whole, n);
-            FloatVector left = FloatVector.fromMemorySegment(F, a, aAt + 4L * whole, LE, mask);
-            FloatVector right = FloatVector.fromMemorySegment(F, b, bAt + 4L * whole, LE, mask);
-            left.add(right).intoMemorySegment(y, yAt + 4L * whole, LE, mask);
+            FloatVector left = FloatVector.fromMemorySegment(F, ALL, a + 4L * whole, LE, mask);
+            FloatVector right = FloatVector.fromMemorySegment(F, ALL, b + 4L * whole, LE, mask);
+            left.add(right).intoMemorySegment(ALL, y + 4L * whole, LE, mask);
         }
     }
 
     /** y = a * b. */
-    static void multiply(MemorySegment a, long aAt, MemorySegment b, long bAt, MemorySegment y, long yAt, int n) {
+    static void multiply(long a, long b, long y, int n) {
         int whole = F.loopBound(n);
         for (int i = 0; i < whole; i += COUNT) {
-            FloatVector left = FloatVector.fromMemorySegment(F, a, aAt + 4L * i, LE);
-            FloatVector right = FloatVector.fromMemorySegment(F, b, bAt + 4L * i, LE);
-            left.mul(right).intoMemorySegment(y, yAt + 4L * i, LE);
+            FloatVector left = FloatVector.fromMemorySegment(F, ALL, a + 4L * i, LE);
+            FloatVector right = FloatVector.fromMemorySegment(F, ALL, b + 4L * i, LE);
+            left.mul(right).intoMemorySegment(ALL, y + 4L * i, LE);
         }
         if (whole < n) {
             var mask = F.indexInRange(whole, n);
-            FloatVector left = FloatVector.fromMemorySegment(F, a, aAt + 4L * whole, LE, mask);
-            FloatVector right = FloatVector.fromMemorySegment(F, b, bAt + 4L * whole, LE, mask);
-            left.mul(right).intoMemorySegment(y, yAt + 4L * whole, LE, mask);
+            FloatVector left = FloatVector.fromMemorySegment(F, ALL, a + 4L * whole, LE, mask);
+            FloatVector right = FloatVector.fromMemorySegment(F, ALL, b + 4L * whole, LE, mask);
+            left.mul(right).intoMemorySegment(ALL, y + 4L * whole, LE, mask);
         }
     }
 
     /** y = a * factor. */
-    static void scale(MemorySegment a, long aAt, float factor, MemorySegment y, long yAt, int n) {
+    static void scale(long a, float factor, long y, int n) {
         FloatVector times = FloatVector.broadcast(F, factor);
         int whole = F.loopBound(n);
         for (int i = 0; i < whole; i += COUNT) {
-            FloatVector.fromMemorySegment(F, a, aAt + 4L * i, LE).mul(times).intoMemorySegment(y, yAt + 4L * i, LE);
+            FloatVector.fromMemorySegment(F, ALL, a + 4L * i, LE).mul(times).intoMemorySegment(ALL, y + 4L * i, LE);
         }
         if (whole < n) {
             var mask = F.indexInRange(whole, n);
-            FloatVector rest = FloatVector.fromMemorySegment(F, a, aAt + 4L * whole, LE, mask);
-            rest.mul(times).intoMemorySegment(y, yAt + 4L * whole, LE, mask);
+            FloatVector rest = FloatVector.fromMemorySegment(F, ALL, a + 4L * whole, LE, mask);
+            rest.mul(times).intoMemorySegment(ALL, y + 4L * whole, LE, mask);
         }
     }
 
     /** y = x unless |x| <= threshold, then 0. */
-    static void threshold(MemorySegment x, long xAt, float threshold, MemorySegment y, long yAt, int n) {
+    static void threshold(long x, float threshold, long y, int n) {
         FloatVector limit = FloatVector.broadcast(F, threshold);
         FloatVector zero = FloatVector.zero(F);
         int whole = F.loopBound(n);
         for (int i = 0; i < whole; i += COUNT) {
-            FloatVector value = FloatVector.fromMemorySegment(F, x, xAt + 4L * i, LE);
-            value.blend(zero, value.abs().compare(VectorOperators.LE, limit)).intoMemorySegment(y, yAt + 4L * i, LE);
+            FloatVector value = FloatVector.fromMemorySegment(F, ALL, x + 4L * i, LE);
+            value.blend(zero, value.abs().compare(VectorOperators.LE, limit)).intoMemorySegment(ALL, y + 4L * i, LE);
         }
         if (whole < n) {
             var mask = F.indexInRange(whole, n);
-            FloatVector value = FloatVector.fromMemorySegment(F, x, xAt + 4L * whole, LE, mask);
+            FloatVector value = FloatVector.fromMemorySegment(F, ALL, x + 4L * whole, LE, mask);
             FloatVector kept = value.blend(zero, value.abs().compare(VectorOperators.LE, limit));
-            kept.intoMemorySegment(y, yAt + 4L * whole, LE, mask);
+            kept.intoMemorySegment(ALL, y + 4L * whole, LE, mask);
         }
     }
 }

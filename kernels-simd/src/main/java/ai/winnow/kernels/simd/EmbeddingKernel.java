@@ -1,9 +1,11 @@
 package ai.winnow.kernels.simd;
 
+import static ai.winnow.kernels.simd.Memory.ALL;
+
 import ai.winnow.kernel.Kernel;
 import ai.winnow.kernel.Workspace;
 import ai.winnow.tensor.Operands;
-import java.lang.foreign.MemorySegment;
+import java.util.Objects;
 
 /** Rows of a table {@code [vocabulary, hidden]}, widened to f32. */
 record EmbeddingKernel(StoredWeight table) implements Kernel {
@@ -15,11 +17,12 @@ record EmbeddingKernel(StoredWeight table) implements Kernel {
 
     @Override
     public void run(Operands operands, Workspace workspace) {
-        MemorySegment ids = operands.in(0);
-        MemorySegment y = operands.out(0);
+        long ids = operands.inAddress(0);
+        long y = operands.outAddress(0);
         int rows = operands.inRows(0);
         for (int row = 0; row < rows; row++) {
-            table.widenRow(operands.in(1), ids.get(Lanes.INT, 4L * row), y, 4L * table.inputs() * row);
+            int id = Objects.checkIndex(ALL.get(Lanes.INT, ids + 4L * row), table.outputs());
+            table.widenRow(operands.inAddress(1), id, y + 4L * table.inputs() * row);
         }
     }
 }

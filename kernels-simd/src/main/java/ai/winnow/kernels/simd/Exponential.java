@@ -3,8 +3,8 @@ package ai.winnow.kernels.simd;
 import static ai.winnow.kernels.simd.Lanes.COUNT;
 import static ai.winnow.kernels.simd.Lanes.F;
 import static ai.winnow.kernels.simd.Lanes.LE;
+import static ai.winnow.kernels.simd.Memory.ALL;
 
-import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.VectorOperators;
@@ -31,7 +31,7 @@ final class Exponential {
     private Exponential() {}
 
     /** {@code y} may be {@code x}; both have room for whole vectors, what lies behind n becomes undefined. */
-    static void of(MemorySegment x, long xAt, float factor, float shift, MemorySegment y, long yAt, int n) {
+    static void of(long x, float factor, float shift, long y, int n) {
         FloatVector times = FloatVector.broadcast(F, factor);
         FloatVector plus = FloatVector.broadcast(F, shift);
         FloatVector round = FloatVector.broadcast(F, ROUND);
@@ -39,7 +39,7 @@ final class Exponential {
         FloatVector infinity = FloatVector.broadcast(F, Float.POSITIVE_INFINITY);
         for (int i = 0; i < n; i += COUNT) {
             FloatVector value =
-                    FloatVector.fromMemorySegment(F, x, xAt + 4L * i, LE).fma(times, plus);
+                    FloatVector.fromMemorySegment(F, ALL, x + 4L * i, LE).fma(times, plus);
             FloatVector rounded = value.fma(FloatVector.broadcast(F, LOG2_E), round);
             FloatVector power = rounded.sub(round);
             FloatVector rest = power.fma(FloatVector.broadcast(F, -LN2_HIGH), value);
@@ -61,7 +61,7 @@ final class Exponential {
             FloatVector result = sum.mul(first).mul(second);
             result = result.blend(zero, value.compare(VectorOperators.LT, LOWEST));
             result = result.blend(infinity, value.compare(VectorOperators.GT, HIGHEST));
-            result.intoMemorySegment(y, yAt + 4L * i, LE);
+            result.intoMemorySegment(ALL, y + 4L * i, LE);
         }
     }
 }

@@ -4,10 +4,9 @@ import static ai.winnow.kernels.simd.Lanes.COUNT;
 import static ai.winnow.kernels.simd.Lanes.F;
 import static ai.winnow.kernels.simd.Lanes.FLOAT;
 import static ai.winnow.kernels.simd.Lanes.LE;
+import static ai.winnow.kernels.simd.Memory.ALL;
 
-import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
-import org.jspecify.annotations.Nullable;
 
 /**
  * y[lo:hi] = bias[lo:hi] + sum over j of x[j] * W[j, lo:hi], W f32 stored [in][out].
@@ -23,62 +22,23 @@ public final class F32ColumnLinear {
 
     private F32ColumnLinear() {}
 
-    /** All inputs. {@code bias} may be null; {@code rowBytes} is the distance between two inputs' rows. */
-    public static void dense(
-            MemorySegment w,
-            long wAt,
-            long rowBytes,
-            int inputs,
-            MemorySegment x,
-            long xAt,
-            @Nullable MemorySegment bias,
-            long biasAt,
-            MemorySegment y,
-            long yAt,
-            int lo,
-            int hi) {
-        run(w, wAt, rowBytes, null, 0, inputs, x, xAt, bias, biasAt, y, yAt, lo, hi);
+    /** All inputs. {@code bias} may be 0; {@code rowBytes} is the distance between two inputs' rows. */
+    public static void dense(long w, long rowBytes, int inputs, long x, long bias, long y, int lo, int hi) {
+        run(w, rowBytes, 0, inputs, x, bias, y, lo, hi);
     }
 
     /** The inputs of the ascending int32 list {@code index[0..listed)}. */
     public static void listed(
-            MemorySegment w,
-            long wAt,
-            long rowBytes,
-            MemorySegment index,
-            long indexAt,
-            int listed,
-            MemorySegment x,
-            long xAt,
-            @Nullable MemorySegment bias,
-            long biasAt,
-            MemorySegment y,
-            long yAt,
-            int lo,
-            int hi) {
-        run(w, wAt, rowBytes, index, indexAt, listed, x, xAt, bias, biasAt, y, yAt, lo, hi);
+            long w, long rowBytes, long index, int listed, long x, long bias, long y, int lo, int hi) {
+        run(w, rowBytes, index, listed, x, bias, y, lo, hi);
     }
 
-    private static void run(
-            MemorySegment w,
-            long wAt,
-            long rowBytes,
-            @Nullable MemorySegment index,
-            long indexAt,
-            int listed,
-            MemorySegment x,
-            long xAt,
-            @Nullable MemorySegment bias,
-            long biasAt,
-            MemorySegment y,
-            long yAt,
-            int lo,
-            int hi) {
+    private static void run(long w, long rowBytes, long index, int listed, long x, long bias, long y, int lo, int hi) {
         int whole = lo + (hi - lo) / COUNT * COUNT;
-        ColumnOrder.start(bias, biasAt, y, yAt, lo, hi);
-        slabs(w, wAt, rowBytes, index, indexAt, listed, x, xAt, y, yAt, lo, whole);
+        ColumnOrder.start(bias, y, lo, hi);
+        slabs(w, rowBytes, index, listed, x, y, lo, whole);
         if (whole < hi) {
-            tail(w, wAt + 4L * whole, rowBytes, index, indexAt, listed, x, xAt, y, yAt + 4L * whole, hi - whole);
+            tail(w + 4L * whole, rowBytes, index, listed, x, y + 4L * whole, hi - whole);
         }
     }
 
@@ -86,35 +46,22 @@ public final class F32ColumnLinear {
      * Whole vectors of outputs, lo..hi. On its own: C2 inlines what is small and not yet compiled, and gives up, allocating vectors for good, on a body that
      * then holds start, sums, tail and finish (docs/decisions/0010).
      */
-    private static void slabs(
-            MemorySegment w,
-            long wAt,
-            long rowBytes,
-            @Nullable MemorySegment index,
-            long indexAt,
-            int listed,
-            MemorySegment x,
-            long xAt,
-            MemorySegment y,
-            long yAt,
-            int lo,
-            int hi) {
+    private static void slabs(long w, long rowBytes, long index, int listed, long x, long y, int lo, int hi) {
         for (int from = lo; from < hi; from += SLAB) {
             long bytes = 4L * (Math.min(from + SLAB, hi) - from);
-            long ys = yAt + 4L * from;
-            long ws = wAt + 4L * from;
+            long ys = y + 4L * from;
+            long ws = w + 4L * from;
             int p = 0;
             for (; p + 8 <= listed; p += 8) {
-                long j0 = ColumnOrder.input(index, indexAt, p);
-                long j1 = ColumnOrder.input(index, indexAt, p + 1);
-                long j2 = ColumnOrder.input(index, indexAt, p + 2);
-                long j3 = ColumnOrder.input(index, indexAt, p + 3);
-                long j4 = ColumnOrder.input(index, indexAt, p + 4);
-                long j5 = ColumnOrder.input(index, indexAt, p + 5);
-                long j6 = ColumnOrder.input(index, indexAt, p + 6);
-                long j7 = ColumnOrder.input(index, indexAt, p + 7);
+                long j0 = ColumnOrder.input(index, p);
+                long j1 = ColumnOrder.input(index, p + 1);
+                long j2 = ColumnOrder.input(index, p + 2);
+                long j3 = ColumnOrder.input(index, p + 3);
+                long j4 = ColumnOrder.input(index, p + 4);
+                long j5 = ColumnOrder.input(index, p + 5);
+                long j6 = ColumnOrder.input(index, p + 6);
+                long j7 = ColumnOrder.input(index, p + 7);
                 add8(
-                        w,
                         ws + j0 * rowBytes,
                         ws + j1 * rowBytes,
                         ws + j2 * rowBytes,
@@ -123,46 +70,42 @@ public final class F32ColumnLinear {
                         ws + j5 * rowBytes,
                         ws + j6 * rowBytes,
                         ws + j7 * rowBytes,
-                        x.get(FLOAT, xAt + 4 * j0),
-                        x.get(FLOAT, xAt + 4 * j1),
-                        x.get(FLOAT, xAt + 4 * j2),
-                        x.get(FLOAT, xAt + 4 * j3),
-                        x.get(FLOAT, xAt + 4 * j4),
-                        x.get(FLOAT, xAt + 4 * j5),
-                        x.get(FLOAT, xAt + 4 * j6),
-                        x.get(FLOAT, xAt + 4 * j7),
-                        y,
+                        ALL.get(FLOAT, x + 4 * j0),
+                        ALL.get(FLOAT, x + 4 * j1),
+                        ALL.get(FLOAT, x + 4 * j2),
+                        ALL.get(FLOAT, x + 4 * j3),
+                        ALL.get(FLOAT, x + 4 * j4),
+                        ALL.get(FLOAT, x + 4 * j5),
+                        ALL.get(FLOAT, x + 4 * j6),
+                        ALL.get(FLOAT, x + 4 * j7),
                         ys,
                         bytes);
             }
             for (; p + 4 <= listed; p += 4) {
-                long j0 = ColumnOrder.input(index, indexAt, p);
-                long j1 = ColumnOrder.input(index, indexAt, p + 1);
-                long j2 = ColumnOrder.input(index, indexAt, p + 2);
-                long j3 = ColumnOrder.input(index, indexAt, p + 3);
+                long j0 = ColumnOrder.input(index, p);
+                long j1 = ColumnOrder.input(index, p + 1);
+                long j2 = ColumnOrder.input(index, p + 2);
+                long j3 = ColumnOrder.input(index, p + 3);
                 add4(
-                        w,
                         ws + j0 * rowBytes,
                         ws + j1 * rowBytes,
                         ws + j2 * rowBytes,
                         ws + j3 * rowBytes,
-                        x.get(FLOAT, xAt + 4 * j0),
-                        x.get(FLOAT, xAt + 4 * j1),
-                        x.get(FLOAT, xAt + 4 * j2),
-                        x.get(FLOAT, xAt + 4 * j3),
-                        y,
+                        ALL.get(FLOAT, x + 4 * j0),
+                        ALL.get(FLOAT, x + 4 * j1),
+                        ALL.get(FLOAT, x + 4 * j2),
+                        ALL.get(FLOAT, x + 4 * j3),
                         ys,
                         bytes);
             }
             for (; p < listed; p++) {
-                long j0 = ColumnOrder.input(index, indexAt, p);
-                add1(w, ws + j0 * rowBytes, x.get(FLOAT, xAt + 4 * j0), y, ys, bytes);
+                long j0 = ColumnOrder.input(index, p);
+                add1(ws + j0 * rowBytes, ALL.get(FLOAT, x + 4 * j0), ys, bytes);
             }
         }
     }
 
     private static void add8(
-            MemorySegment w,
             long w0,
             long w1,
             long w2,
@@ -179,7 +122,6 @@ public final class F32ColumnLinear {
             float x5,
             float x6,
             float x7,
-            MemorySegment y,
             long to,
             long bytes) {
         FloatVector b0 = FloatVector.broadcast(F, x0);
@@ -191,75 +133,53 @@ public final class F32ColumnLinear {
         FloatVector b6 = FloatVector.broadcast(F, x6);
         FloatVector b7 = FloatVector.broadcast(F, x7);
         for (long o = 0; o < bytes; o += 4L * COUNT) {
-            FloatVector s0 = FloatVector.fromMemorySegment(F, y, to + o, LE);
-            s0 = FloatVector.fromMemorySegment(F, w, w0 + o, LE).fma(b0, s0);
-            s0 = FloatVector.fromMemorySegment(F, w, w1 + o, LE).fma(b1, s0);
-            s0 = FloatVector.fromMemorySegment(F, w, w2 + o, LE).fma(b2, s0);
-            s0 = FloatVector.fromMemorySegment(F, w, w3 + o, LE).fma(b3, s0);
-            s0 = FloatVector.fromMemorySegment(F, w, w4 + o, LE).fma(b4, s0);
-            s0 = FloatVector.fromMemorySegment(F, w, w5 + o, LE).fma(b5, s0);
-            s0 = FloatVector.fromMemorySegment(F, w, w6 + o, LE).fma(b6, s0);
-            s0 = FloatVector.fromMemorySegment(F, w, w7 + o, LE).fma(b7, s0);
-            s0.intoMemorySegment(y, to + o, LE);
+            FloatVector s0 = FloatVector.fromMemorySegment(F, ALL, to + o, LE);
+            s0 = FloatVector.fromMemorySegment(F, ALL, w0 + o, LE).fma(b0, s0);
+            s0 = FloatVector.fromMemorySegment(F, ALL, w1 + o, LE).fma(b1, s0);
+            s0 = FloatVector.fromMemorySegment(F, ALL, w2 + o, LE).fma(b2, s0);
+            s0 = FloatVector.fromMemorySegment(F, ALL, w3 + o, LE).fma(b3, s0);
+            s0 = FloatVector.fromMemorySegment(F, ALL, w4 + o, LE).fma(b4, s0);
+            s0 = FloatVector.fromMemorySegment(F, ALL, w5 + o, LE).fma(b5, s0);
+            s0 = FloatVector.fromMemorySegment(F, ALL, w6 + o, LE).fma(b6, s0);
+            s0 = FloatVector.fromMemorySegment(F, ALL, w7 + o, LE).fma(b7, s0);
+            s0.intoMemorySegment(ALL, to + o, LE);
         }
     }
 
     private static void add4(
-            MemorySegment w,
-            long w0,
-            long w1,
-            long w2,
-            long w3,
-            float x0,
-            float x1,
-            float x2,
-            float x3,
-            MemorySegment y,
-            long to,
-            long bytes) {
+            long w0, long w1, long w2, long w3, float x0, float x1, float x2, float x3, long to, long bytes) {
         FloatVector b0 = FloatVector.broadcast(F, x0);
         FloatVector b1 = FloatVector.broadcast(F, x1);
         FloatVector b2 = FloatVector.broadcast(F, x2);
         FloatVector b3 = FloatVector.broadcast(F, x3);
         for (long o = 0; o < bytes; o += 4L * COUNT) {
-            FloatVector s0 = FloatVector.fromMemorySegment(F, y, to + o, LE);
-            s0 = FloatVector.fromMemorySegment(F, w, w0 + o, LE).fma(b0, s0);
-            s0 = FloatVector.fromMemorySegment(F, w, w1 + o, LE).fma(b1, s0);
-            s0 = FloatVector.fromMemorySegment(F, w, w2 + o, LE).fma(b2, s0);
-            s0 = FloatVector.fromMemorySegment(F, w, w3 + o, LE).fma(b3, s0);
-            s0.intoMemorySegment(y, to + o, LE);
+            FloatVector s0 = FloatVector.fromMemorySegment(F, ALL, to + o, LE);
+            s0 = FloatVector.fromMemorySegment(F, ALL, w0 + o, LE).fma(b0, s0);
+            s0 = FloatVector.fromMemorySegment(F, ALL, w1 + o, LE).fma(b1, s0);
+            s0 = FloatVector.fromMemorySegment(F, ALL, w2 + o, LE).fma(b2, s0);
+            s0 = FloatVector.fromMemorySegment(F, ALL, w3 + o, LE).fma(b3, s0);
+            s0.intoMemorySegment(ALL, to + o, LE);
         }
     }
 
-    private static void add1(MemorySegment w, long w0, float x0, MemorySegment y, long to, long bytes) {
+    private static void add1(long w0, float x0, long to, long bytes) {
         FloatVector b0 = FloatVector.broadcast(F, x0);
         for (long o = 0; o < bytes; o += 4L * COUNT) {
-            FloatVector s0 = FloatVector.fromMemorySegment(F, y, to + o, LE);
-            s0 = FloatVector.fromMemorySegment(F, w, w0 + o, LE).fma(b0, s0);
-            s0.intoMemorySegment(y, to + o, LE);
+            FloatVector s0 = FloatVector.fromMemorySegment(F, ALL, to + o, LE);
+            s0 = FloatVector.fromMemorySegment(F, ALL, w0 + o, LE).fma(b0, s0);
+            s0.intoMemorySegment(ALL, to + o, LE);
         }
     }
 
     /** The last outputs, fewer than a vector: the same chain, kept in one masked register. */
-    private static void tail(
-            MemorySegment w,
-            long wAt,
-            long rowBytes,
-            @Nullable MemorySegment index,
-            long indexAt,
-            int listed,
-            MemorySegment x,
-            long xAt,
-            MemorySegment y,
-            long yAt,
-            int count) {
+    private static void tail(long w, long rowBytes, long index, int listed, long x, long y, int count) {
         var mask = F.indexInRange(0, count);
-        FloatVector sum = FloatVector.fromMemorySegment(F, y, yAt, LE, mask);
+        FloatVector sum = FloatVector.fromMemorySegment(F, ALL, y, LE, mask);
         for (int p = 0; p < listed; p++) {
-            long j = ColumnOrder.input(index, indexAt, p);
-            FloatVector row = FloatVector.fromMemorySegment(F, w, wAt + j * rowBytes, LE, mask);
-            sum = row.fma(FloatVector.broadcast(F, x.get(FLOAT, xAt + 4 * j)), sum);
+            long j = ColumnOrder.input(index, p);
+            FloatVector row = FloatVector.fromMemorySegment(F, ALL, w + j * rowBytes, LE, mask);
+            sum = row.fma(FloatVector.broadcast(F, ALL.get(FLOAT, x + 4 * j)), sum);
         }
-        sum.intoMemorySegment(y, yAt, LE, mask);
+        sum.intoMemorySegment(ALL, y, LE, mask);
     }
 }

@@ -3,10 +3,9 @@ package ai.winnow.kernels.simd;
 import static ai.winnow.kernels.simd.Lanes.FLOAT;
 import static ai.winnow.kernels.simd.Lanes.LONG;
 import static ai.winnow.kernels.simd.Lanes.SHORT;
+import static ai.winnow.kernels.simd.Memory.ALL;
 
 import ai.winnow.tensor.CompressedRows;
-import java.lang.foreign.MemorySegment;
-import org.jspecify.annotations.Nullable;
 
 /**
  * y[o] = bias[o] + sum over k of x[k] * W[o, k], W f32 in {@link CompressedRows}.
@@ -19,54 +18,44 @@ final class F32CompressedLinear {
     private F32CompressedLinear() {}
 
     /** Rows {@code from} to {@code to}. */
-    static void dense(
-            MemorySegment w,
-            long columnsAt,
-            long valuesAt,
-            MemorySegment x,
-            long xAt,
-            @Nullable MemorySegment bias,
-            MemorySegment y,
-            long yAt,
-            int from,
-            int to) {
-        long begin = w.get(LONG, CompressedRows.startAt(from));
+    static void dense(long w, long columns, long values, long x, long bias, long y, int from, int to) {
+        long begin = ALL.get(LONG, w + CompressedRows.startAt(from));
         for (int o = from; o < to; o++) {
-            long end = w.get(LONG, CompressedRows.startAt(o + 1));
-            float sum = row(w, columnsAt + 2 * begin, valuesAt + 4 * begin, (int) (end - begin), x, xAt);
-            y.set(FLOAT, yAt + 4L * o, bias == null ? sum : sum + bias.get(FLOAT, 4L * o));
+            long end = ALL.get(LONG, w + CompressedRows.startAt(o + 1));
+            float sum = row(columns + 2 * begin, values + 4 * begin, (int) (end - begin), x);
+            ALL.set(FLOAT, y + 4L * o, bias == 0 ? sum : sum + ALL.get(FLOAT, bias + 4L * o));
             begin = end;
         }
     }
 
-    private static float row(MemorySegment w, long c, long v, int count, MemorySegment x, long xAt) {
+    private static float row(long c, long v, int count, long x) {
         float s0 = 0;
         float s1 = 0;
         float s2 = 0;
         float s3 = 0;
         int whole = count & -4;
         for (int i = 0; i < whole; i += 4) {
-            long columns = w.get(LONG, c + 2L * i);
+            long columns = ALL.get(LONG, c + 2L * i);
             long at = v + 4L * i;
-            s0 = Math.fma(w.get(FLOAT, at), x.get(FLOAT, xAt + ((columns << 2) & 0x3fffc)), s0);
-            s1 = Math.fma(w.get(FLOAT, at + 4), x.get(FLOAT, xAt + ((columns >>> 14) & 0x3fffc)), s1);
-            s2 = Math.fma(w.get(FLOAT, at + 8), x.get(FLOAT, xAt + ((columns >>> 30) & 0x3fffc)), s2);
-            s3 = Math.fma(w.get(FLOAT, at + 12), x.get(FLOAT, xAt + ((columns >>> 46) & 0x3fffc)), s3);
+            s0 = Math.fma(ALL.get(FLOAT, at), ALL.get(FLOAT, x + ((columns << 2) & 0x3fffc)), s0);
+            s1 = Math.fma(ALL.get(FLOAT, at + 4), ALL.get(FLOAT, x + ((columns >>> 14) & 0x3fffc)), s1);
+            s2 = Math.fma(ALL.get(FLOAT, at + 8), ALL.get(FLOAT, x + ((columns >>> 30) & 0x3fffc)), s2);
+            s3 = Math.fma(ALL.get(FLOAT, at + 12), ALL.get(FLOAT, x + ((columns >>> 46) & 0x3fffc)), s3);
         }
         if (whole < count) {
-            s0 = add(w, c, v, whole, x, xAt, s0);
+            s0 = add(c, v, whole, x, s0);
         }
         if (whole + 1 < count) {
-            s1 = add(w, c, v, whole + 1, x, xAt, s1);
+            s1 = add(c, v, whole + 1, x, s1);
         }
         if (whole + 2 < count) {
-            s2 = add(w, c, v, whole + 2, x, xAt, s2);
+            s2 = add(c, v, whole + 2, x, s2);
         }
         return s0 + s1 + (s2 + s3);
     }
 
-    private static float add(MemorySegment w, long c, long v, int i, MemorySegment x, long xAt, float sum) {
-        long column = w.get(SHORT, c + 2L * i) & 0xffff;
-        return Math.fma(w.get(FLOAT, v + 4L * i), x.get(FLOAT, xAt + 4 * column), sum);
+    private static float add(long c, long v, int i, long x, float sum) {
+        long column = ALL.get(SHORT, c + 2L * i) & 0xffff;
+        return Math.fma(ALL.get(FLOAT, v + 4L * i), ALL.get(FLOAT, x + 4 * column), sum);
     }
 }

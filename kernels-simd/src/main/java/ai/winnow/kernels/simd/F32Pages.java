@@ -5,8 +5,8 @@ import static ai.winnow.kernels.simd.Lanes.F;
 import static ai.winnow.kernels.simd.Lanes.FLOAT;
 import static ai.winnow.kernels.simd.Lanes.LE;
 import static ai.winnow.kernels.simd.Lanes.ODD_LANES;
+import static ai.winnow.kernels.simd.Memory.ALL;
 
-import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorShuffle;
@@ -42,63 +42,60 @@ final class F32Pages {
     }
 
     /** s[key] = q . k[key]. Reads whole groups of four rows and writes a vector more than {@code count} scores. */
-    static void scores(
-            MemorySegment k, long kAt, int headDim, MemorySegment q, long qAt, MemorySegment s, long sAt, int count) {
+    static void scores(long k, int headDim, long q, long s, int count) {
         switch (headDim / COUNT) {
-            case 4 -> scoresFour(k, kAt, q, qAt, s, sAt, count);
-            case 6 -> scoresSix(k, kAt, q, qAt, s, sAt, count);
-            default -> scoresEight(k, kAt, q, qAt, s, sAt, count);
+            case 4 -> scoresFour(k, q, s, count);
+            case 6 -> scoresSix(k, q, s, count);
+            default -> scoresEight(k, q, s, count);
         }
     }
 
     /** y += sum of p[row] * v[row]. */
-    static void weigh(
-            MemorySegment v, long vAt, int headDim, MemorySegment p, long pAt, MemorySegment y, long yAt, int count) {
+    static void weigh(long v, int headDim, long p, long y, int count) {
         switch (headDim / COUNT) {
             case 4 -> {
-                int rest = weighFour(v, vAt, p, pAt, y, yAt, 0, count);
-                weighFourOne(v, vAt, p, pAt, y, yAt, rest, count);
+                int rest = weighFour(v, p, y, 0, count);
+                weighFourOne(v, p, y, rest, count);
             }
             case 6 -> {
-                int rest = weighSix(v, vAt, p, pAt, y, yAt, 0, count);
-                weighSixOne(v, vAt, p, pAt, y, yAt, rest, count);
+                int rest = weighSix(v, p, y, 0, count);
+                weighSixOne(v, p, y, rest, count);
             }
             default -> {
-                int rest = weighEight(v, vAt, p, pAt, y, yAt, 0, count);
-                weighEightOne(v, vAt, p, pAt, y, yAt, rest, count);
+                int rest = weighEight(v, p, y, 0, count);
+                weighEightOne(v, p, y, rest, count);
             }
         }
     }
 
     /** 4 vectors a row. */
-    private static void scoresFour(
-            MemorySegment k, long kAt, MemorySegment q, long qAt, MemorySegment s, long sAt, int count) {
+    private static void scoresFour(long k, long q, long s, int count) {
         long rowBytes = 4L * BYTES;
-        FloatVector q0 = FloatVector.fromMemorySegment(F, q, qAt, LE);
-        FloatVector q1 = FloatVector.fromMemorySegment(F, q, qAt + AT1, LE);
-        FloatVector q2 = FloatVector.fromMemorySegment(F, q, qAt + AT2, LE);
-        FloatVector q3 = FloatVector.fromMemorySegment(F, q, qAt + AT3, LE);
+        FloatVector q0 = FloatVector.fromMemorySegment(F, ALL, q, LE);
+        FloatVector q1 = FloatVector.fromMemorySegment(F, ALL, q + AT1, LE);
+        FloatVector q2 = FloatVector.fromMemorySegment(F, ALL, q + AT2, LE);
+        FloatVector q3 = FloatVector.fromMemorySegment(F, ALL, q + AT3, LE);
         for (int key = 0; key < count; key += 4) {
-            long k0 = kAt + key * rowBytes;
+            long k0 = k + key * rowBytes;
             long k1 = k0 + rowBytes;
             long k2 = k1 + rowBytes;
             long k3 = k2 + rowBytes;
-            FloatVector s0 = FloatVector.fromMemorySegment(F, k, k0, LE).mul(q0);
-            FloatVector s1 = FloatVector.fromMemorySegment(F, k, k1, LE).mul(q0);
-            FloatVector s2 = FloatVector.fromMemorySegment(F, k, k2, LE).mul(q0);
-            FloatVector s3 = FloatVector.fromMemorySegment(F, k, k3, LE).mul(q0);
-            s0 = FloatVector.fromMemorySegment(F, k, k0 + AT1, LE).fma(q1, s0);
-            s1 = FloatVector.fromMemorySegment(F, k, k1 + AT1, LE).fma(q1, s1);
-            s2 = FloatVector.fromMemorySegment(F, k, k2 + AT1, LE).fma(q1, s2);
-            s3 = FloatVector.fromMemorySegment(F, k, k3 + AT1, LE).fma(q1, s3);
-            s0 = FloatVector.fromMemorySegment(F, k, k0 + AT2, LE).fma(q2, s0);
-            s1 = FloatVector.fromMemorySegment(F, k, k1 + AT2, LE).fma(q2, s1);
-            s2 = FloatVector.fromMemorySegment(F, k, k2 + AT2, LE).fma(q2, s2);
-            s3 = FloatVector.fromMemorySegment(F, k, k3 + AT2, LE).fma(q2, s3);
-            s0 = FloatVector.fromMemorySegment(F, k, k0 + AT3, LE).fma(q3, s0);
-            s1 = FloatVector.fromMemorySegment(F, k, k1 + AT3, LE).fma(q3, s1);
-            s2 = FloatVector.fromMemorySegment(F, k, k2 + AT3, LE).fma(q3, s2);
-            s3 = FloatVector.fromMemorySegment(F, k, k3 + AT3, LE).fma(q3, s3);
+            FloatVector s0 = FloatVector.fromMemorySegment(F, ALL, k0, LE).mul(q0);
+            FloatVector s1 = FloatVector.fromMemorySegment(F, ALL, k1, LE).mul(q0);
+            FloatVector s2 = FloatVector.fromMemorySegment(F, ALL, k2, LE).mul(q0);
+            FloatVector s3 = FloatVector.fromMemorySegment(F, ALL, k3, LE).mul(q0);
+            s0 = FloatVector.fromMemorySegment(F, ALL, k0 + AT1, LE).fma(q1, s0);
+            s1 = FloatVector.fromMemorySegment(F, ALL, k1 + AT1, LE).fma(q1, s1);
+            s2 = FloatVector.fromMemorySegment(F, ALL, k2 + AT1, LE).fma(q1, s2);
+            s3 = FloatVector.fromMemorySegment(F, ALL, k3 + AT1, LE).fma(q1, s3);
+            s0 = FloatVector.fromMemorySegment(F, ALL, k0 + AT2, LE).fma(q2, s0);
+            s1 = FloatVector.fromMemorySegment(F, ALL, k1 + AT2, LE).fma(q2, s1);
+            s2 = FloatVector.fromMemorySegment(F, ALL, k2 + AT2, LE).fma(q2, s2);
+            s3 = FloatVector.fromMemorySegment(F, ALL, k3 + AT2, LE).fma(q2, s3);
+            s0 = FloatVector.fromMemorySegment(F, ALL, k0 + AT3, LE).fma(q3, s0);
+            s1 = FloatVector.fromMemorySegment(F, ALL, k1 + AT3, LE).fma(q3, s1);
+            s2 = FloatVector.fromMemorySegment(F, ALL, k2 + AT3, LE).fma(q3, s2);
+            s3 = FloatVector.fromMemorySegment(F, ALL, k3 + AT3, LE).fma(q3, s3);
             FloatVector low =
                     s0.blend(s1, ODD_LANES).add(s1.blend(s0, ODD_LANES).rearrange(SWAP1));
             FloatVector high =
@@ -110,35 +107,34 @@ final class F32Pages {
             if (COUNT > 4) {
                 sum = sum.add(sum.rearrange(Lanes.FOLD4));
             }
-            sum.intoMemorySegment(s, sAt + 4L * key, LE);
+            sum.intoMemorySegment(ALL, s + 4L * key, LE);
         }
     }
 
     /** 6 vectors a row. */
-    private static void scoresSix(
-            MemorySegment k, long kAt, MemorySegment q, long qAt, MemorySegment s, long sAt, int count) {
+    private static void scoresSix(long k, long q, long s, int count) {
         long rowBytes = 6L * BYTES;
-        FloatVector q0 = FloatVector.fromMemorySegment(F, q, qAt, LE);
-        FloatVector q1 = FloatVector.fromMemorySegment(F, q, qAt + AT1, LE);
-        FloatVector q2 = FloatVector.fromMemorySegment(F, q, qAt + AT2, LE);
-        FloatVector q3 = FloatVector.fromMemorySegment(F, q, qAt + AT3, LE);
-        FloatVector q4 = FloatVector.fromMemorySegment(F, q, qAt + AT4, LE);
-        FloatVector q5 = FloatVector.fromMemorySegment(F, q, qAt + AT5, LE);
+        FloatVector q0 = FloatVector.fromMemorySegment(F, ALL, q, LE);
+        FloatVector q1 = FloatVector.fromMemorySegment(F, ALL, q + AT1, LE);
+        FloatVector q2 = FloatVector.fromMemorySegment(F, ALL, q + AT2, LE);
+        FloatVector q3 = FloatVector.fromMemorySegment(F, ALL, q + AT3, LE);
+        FloatVector q4 = FloatVector.fromMemorySegment(F, ALL, q + AT4, LE);
+        FloatVector q5 = FloatVector.fromMemorySegment(F, ALL, q + AT5, LE);
         for (int key = 0; key < count; key += 2) {
-            long k0 = kAt + key * rowBytes;
+            long k0 = k + key * rowBytes;
             long k1 = k0 + rowBytes;
-            FloatVector s0 = FloatVector.fromMemorySegment(F, k, k0, LE).mul(q0);
-            FloatVector s1 = FloatVector.fromMemorySegment(F, k, k1, LE).mul(q0);
-            s0 = FloatVector.fromMemorySegment(F, k, k0 + AT1, LE).fma(q1, s0);
-            s1 = FloatVector.fromMemorySegment(F, k, k1 + AT1, LE).fma(q1, s1);
-            s0 = FloatVector.fromMemorySegment(F, k, k0 + AT2, LE).fma(q2, s0);
-            s1 = FloatVector.fromMemorySegment(F, k, k1 + AT2, LE).fma(q2, s1);
-            s0 = FloatVector.fromMemorySegment(F, k, k0 + AT3, LE).fma(q3, s0);
-            s1 = FloatVector.fromMemorySegment(F, k, k1 + AT3, LE).fma(q3, s1);
-            s0 = FloatVector.fromMemorySegment(F, k, k0 + AT4, LE).fma(q4, s0);
-            s1 = FloatVector.fromMemorySegment(F, k, k1 + AT4, LE).fma(q4, s1);
-            s0 = FloatVector.fromMemorySegment(F, k, k0 + AT5, LE).fma(q5, s0);
-            s1 = FloatVector.fromMemorySegment(F, k, k1 + AT5, LE).fma(q5, s1);
+            FloatVector s0 = FloatVector.fromMemorySegment(F, ALL, k0, LE).mul(q0);
+            FloatVector s1 = FloatVector.fromMemorySegment(F, ALL, k1, LE).mul(q0);
+            s0 = FloatVector.fromMemorySegment(F, ALL, k0 + AT1, LE).fma(q1, s0);
+            s1 = FloatVector.fromMemorySegment(F, ALL, k1 + AT1, LE).fma(q1, s1);
+            s0 = FloatVector.fromMemorySegment(F, ALL, k0 + AT2, LE).fma(q2, s0);
+            s1 = FloatVector.fromMemorySegment(F, ALL, k1 + AT2, LE).fma(q2, s1);
+            s0 = FloatVector.fromMemorySegment(F, ALL, k0 + AT3, LE).fma(q3, s0);
+            s1 = FloatVector.fromMemorySegment(F, ALL, k1 + AT3, LE).fma(q3, s1);
+            s0 = FloatVector.fromMemorySegment(F, ALL, k0 + AT4, LE).fma(q4, s0);
+            s1 = FloatVector.fromMemorySegment(F, ALL, k1 + AT4, LE).fma(q4, s1);
+            s0 = FloatVector.fromMemorySegment(F, ALL, k0 + AT5, LE).fma(q5, s0);
+            s1 = FloatVector.fromMemorySegment(F, ALL, k1 + AT5, LE).fma(q5, s1);
             FloatVector low =
                     s0.blend(s1, ODD_LANES).add(s1.blend(s0, ODD_LANES).rearrange(SWAP1));
             FloatVector sum = low.add(low.rearrange(SWAP2));
@@ -148,41 +144,40 @@ final class F32Pages {
             if (COUNT > 4) {
                 sum = sum.add(sum.rearrange(Lanes.FOLD4));
             }
-            sum.intoMemorySegment(s, sAt + 4L * key, LE);
+            sum.intoMemorySegment(ALL, s + 4L * key, LE);
         }
     }
 
     /** 8 vectors a row. */
-    private static void scoresEight(
-            MemorySegment k, long kAt, MemorySegment q, long qAt, MemorySegment s, long sAt, int count) {
+    private static void scoresEight(long k, long q, long s, int count) {
         long rowBytes = 8L * BYTES;
-        FloatVector q0 = FloatVector.fromMemorySegment(F, q, qAt, LE);
-        FloatVector q1 = FloatVector.fromMemorySegment(F, q, qAt + AT1, LE);
-        FloatVector q2 = FloatVector.fromMemorySegment(F, q, qAt + AT2, LE);
-        FloatVector q3 = FloatVector.fromMemorySegment(F, q, qAt + AT3, LE);
-        FloatVector q4 = FloatVector.fromMemorySegment(F, q, qAt + AT4, LE);
-        FloatVector q5 = FloatVector.fromMemorySegment(F, q, qAt + AT5, LE);
-        FloatVector q6 = FloatVector.fromMemorySegment(F, q, qAt + AT6, LE);
-        FloatVector q7 = FloatVector.fromMemorySegment(F, q, qAt + AT7, LE);
+        FloatVector q0 = FloatVector.fromMemorySegment(F, ALL, q, LE);
+        FloatVector q1 = FloatVector.fromMemorySegment(F, ALL, q + AT1, LE);
+        FloatVector q2 = FloatVector.fromMemorySegment(F, ALL, q + AT2, LE);
+        FloatVector q3 = FloatVector.fromMemorySegment(F, ALL, q + AT3, LE);
+        FloatVector q4 = FloatVector.fromMemorySegment(F, ALL, q + AT4, LE);
+        FloatVector q5 = FloatVector.fromMemorySegment(F, ALL, q + AT5, LE);
+        FloatVector q6 = FloatVector.fromMemorySegment(F, ALL, q + AT6, LE);
+        FloatVector q7 = FloatVector.fromMemorySegment(F, ALL, q + AT7, LE);
         for (int key = 0; key < count; key += 2) {
-            long k0 = kAt + key * rowBytes;
+            long k0 = k + key * rowBytes;
             long k1 = k0 + rowBytes;
-            FloatVector s0 = FloatVector.fromMemorySegment(F, k, k0, LE).mul(q0);
-            FloatVector s1 = FloatVector.fromMemorySegment(F, k, k1, LE).mul(q0);
-            s0 = FloatVector.fromMemorySegment(F, k, k0 + AT1, LE).fma(q1, s0);
-            s1 = FloatVector.fromMemorySegment(F, k, k1 + AT1, LE).fma(q1, s1);
-            s0 = FloatVector.fromMemorySegment(F, k, k0 + AT2, LE).fma(q2, s0);
-            s1 = FloatVector.fromMemorySegment(F, k, k1 + AT2, LE).fma(q2, s1);
-            s0 = FloatVector.fromMemorySegment(F, k, k0 + AT3, LE).fma(q3, s0);
-            s1 = FloatVector.fromMemorySegment(F, k, k1 + AT3, LE).fma(q3, s1);
-            s0 = FloatVector.fromMemorySegment(F, k, k0 + AT4, LE).fma(q4, s0);
-            s1 = FloatVector.fromMemorySegment(F, k, k1 + AT4, LE).fma(q4, s1);
-            s0 = FloatVector.fromMemorySegment(F, k, k0 + AT5, LE).fma(q5, s0);
-            s1 = FloatVector.fromMemorySegment(F, k, k1 + AT5, LE).fma(q5, s1);
-            s0 = FloatVector.fromMemorySegment(F, k, k0 + AT6, LE).fma(q6, s0);
-            s1 = FloatVector.fromMemorySegment(F, k, k1 + AT6, LE).fma(q6, s1);
-            s0 = FloatVector.fromMemorySegment(F, k, k0 + AT7, LE).fma(q7, s0);
-            s1 = FloatVector.fromMemorySegment(F, k, k1 + AT7, LE).fma(q7, s1);
+            FloatVector s0 = FloatVector.fromMemorySegment(F, ALL, k0, LE).mul(q0);
+            FloatVector s1 = FloatVector.fromMemorySegment(F, ALL, k1, LE).mul(q0);
+            s0 = FloatVector.fromMemorySegment(F, ALL, k0 + AT1, LE).fma(q1, s0);
+            s1 = FloatVector.fromMemorySegment(F, ALL, k1 + AT1, LE).fma(q1, s1);
+            s0 = FloatVector.fromMemorySegment(F, ALL, k0 + AT2, LE).fma(q2, s0);
+            s1 = FloatVector.fromMemorySegment(F, ALL, k1 + AT2, LE).fma(q2, s1);
+            s0 = FloatVector.fromMemorySegment(F, ALL, k0 + AT3, LE).fma(q3, s0);
+            s1 = FloatVector.fromMemorySegment(F, ALL, k1 + AT3, LE).fma(q3, s1);
+            s0 = FloatVector.fromMemorySegment(F, ALL, k0 + AT4, LE).fma(q4, s0);
+            s1 = FloatVector.fromMemorySegment(F, ALL, k1 + AT4, LE).fma(q4, s1);
+            s0 = FloatVector.fromMemorySegment(F, ALL, k0 + AT5, LE).fma(q5, s0);
+            s1 = FloatVector.fromMemorySegment(F, ALL, k1 + AT5, LE).fma(q5, s1);
+            s0 = FloatVector.fromMemorySegment(F, ALL, k0 + AT6, LE).fma(q6, s0);
+            s1 = FloatVector.fromMemorySegment(F, ALL, k1 + AT6, LE).fma(q6, s1);
+            s0 = FloatVector.fromMemorySegment(F, ALL, k0 + AT7, LE).fma(q7, s0);
+            s1 = FloatVector.fromMemorySegment(F, ALL, k1 + AT7, LE).fma(q7, s1);
             FloatVector low =
                     s0.blend(s1, ODD_LANES).add(s1.blend(s0, ODD_LANES).rearrange(SWAP1));
             FloatVector sum = low.add(low.rearrange(SWAP2));
@@ -192,259 +187,253 @@ final class F32Pages {
             if (COUNT > 4) {
                 sum = sum.add(sum.rearrange(Lanes.FOLD4));
             }
-            sum.intoMemorySegment(s, sAt + 4L * key, LE);
+            sum.intoMemorySegment(ALL, s + 4L * key, LE);
         }
     }
 
     /** 4 vectors a row, 4 rows a step. */
-    private static int weighFour(
-            MemorySegment v, long vAt, MemorySegment p, long pAt, MemorySegment y, long yAt, int from, int count) {
+    private static int weighFour(long v, long p, long y, int from, int count) {
         long rowBytes = 4L * BYTES;
-        FloatVector y0 = FloatVector.fromMemorySegment(F, y, yAt, LE);
-        FloatVector y1 = FloatVector.fromMemorySegment(F, y, yAt + AT1, LE);
-        FloatVector y2 = FloatVector.fromMemorySegment(F, y, yAt + AT2, LE);
-        FloatVector y3 = FloatVector.fromMemorySegment(F, y, yAt + AT3, LE);
+        FloatVector y0 = FloatVector.fromMemorySegment(F, ALL, y, LE);
+        FloatVector y1 = FloatVector.fromMemorySegment(F, ALL, y + AT1, LE);
+        FloatVector y2 = FloatVector.fromMemorySegment(F, ALL, y + AT2, LE);
+        FloatVector y3 = FloatVector.fromMemorySegment(F, ALL, y + AT3, LE);
         int row = from;
         for (; row <= count - 4; row += 4) {
-            long v0 = vAt + row * rowBytes;
+            long v0 = v + row * rowBytes;
             long v1 = v0 + rowBytes;
             long v2 = v1 + rowBytes;
             long v3 = v2 + rowBytes;
-            FloatVector p0 = FloatVector.broadcast(F, p.get(FLOAT, pAt + 4L * row));
-            y0 = FloatVector.fromMemorySegment(F, v, v0, LE).fma(p0, y0);
-            y1 = FloatVector.fromMemorySegment(F, v, v0 + AT1, LE).fma(p0, y1);
-            y2 = FloatVector.fromMemorySegment(F, v, v0 + AT2, LE).fma(p0, y2);
-            y3 = FloatVector.fromMemorySegment(F, v, v0 + AT3, LE).fma(p0, y3);
-            FloatVector p1 = FloatVector.broadcast(F, p.get(FLOAT, pAt + 4L * row + 4));
-            y0 = FloatVector.fromMemorySegment(F, v, v1, LE).fma(p1, y0);
-            y1 = FloatVector.fromMemorySegment(F, v, v1 + AT1, LE).fma(p1, y1);
-            y2 = FloatVector.fromMemorySegment(F, v, v1 + AT2, LE).fma(p1, y2);
-            y3 = FloatVector.fromMemorySegment(F, v, v1 + AT3, LE).fma(p1, y3);
-            FloatVector p2 = FloatVector.broadcast(F, p.get(FLOAT, pAt + 4L * row + 8));
-            y0 = FloatVector.fromMemorySegment(F, v, v2, LE).fma(p2, y0);
-            y1 = FloatVector.fromMemorySegment(F, v, v2 + AT1, LE).fma(p2, y1);
-            y2 = FloatVector.fromMemorySegment(F, v, v2 + AT2, LE).fma(p2, y2);
-            y3 = FloatVector.fromMemorySegment(F, v, v2 + AT3, LE).fma(p2, y3);
-            FloatVector p3 = FloatVector.broadcast(F, p.get(FLOAT, pAt + 4L * row + 12));
-            y0 = FloatVector.fromMemorySegment(F, v, v3, LE).fma(p3, y0);
-            y1 = FloatVector.fromMemorySegment(F, v, v3 + AT1, LE).fma(p3, y1);
-            y2 = FloatVector.fromMemorySegment(F, v, v3 + AT2, LE).fma(p3, y2);
-            y3 = FloatVector.fromMemorySegment(F, v, v3 + AT3, LE).fma(p3, y3);
+            FloatVector p0 = FloatVector.broadcast(F, ALL.get(FLOAT, p + 4L * row));
+            y0 = FloatVector.fromMemorySegment(F, ALL, v0, LE).fma(p0, y0);
+            y1 = FloatVector.fromMemorySegment(F, ALL, v0 + AT1, LE).fma(p0, y1);
+            y2 = FloatVector.fromMemorySegment(F, ALL, v0 + AT2, LE).fma(p0, y2);
+            y3 = FloatVector.fromMemorySegment(F, ALL, v0 + AT3, LE).fma(p0, y3);
+            FloatVector p1 = FloatVector.broadcast(F, ALL.get(FLOAT, p + 4L * row + 4));
+            y0 = FloatVector.fromMemorySegment(F, ALL, v1, LE).fma(p1, y0);
+            y1 = FloatVector.fromMemorySegment(F, ALL, v1 + AT1, LE).fma(p1, y1);
+            y2 = FloatVector.fromMemorySegment(F, ALL, v1 + AT2, LE).fma(p1, y2);
+            y3 = FloatVector.fromMemorySegment(F, ALL, v1 + AT3, LE).fma(p1, y3);
+            FloatVector p2 = FloatVector.broadcast(F, ALL.get(FLOAT, p + 4L * row + 8));
+            y0 = FloatVector.fromMemorySegment(F, ALL, v2, LE).fma(p2, y0);
+            y1 = FloatVector.fromMemorySegment(F, ALL, v2 + AT1, LE).fma(p2, y1);
+            y2 = FloatVector.fromMemorySegment(F, ALL, v2 + AT2, LE).fma(p2, y2);
+            y3 = FloatVector.fromMemorySegment(F, ALL, v2 + AT3, LE).fma(p2, y3);
+            FloatVector p3 = FloatVector.broadcast(F, ALL.get(FLOAT, p + 4L * row + 12));
+            y0 = FloatVector.fromMemorySegment(F, ALL, v3, LE).fma(p3, y0);
+            y1 = FloatVector.fromMemorySegment(F, ALL, v3 + AT1, LE).fma(p3, y1);
+            y2 = FloatVector.fromMemorySegment(F, ALL, v3 + AT2, LE).fma(p3, y2);
+            y3 = FloatVector.fromMemorySegment(F, ALL, v3 + AT3, LE).fma(p3, y3);
         }
-        y0.intoMemorySegment(y, yAt, LE);
-        y1.intoMemorySegment(y, yAt + AT1, LE);
-        y2.intoMemorySegment(y, yAt + AT2, LE);
-        y3.intoMemorySegment(y, yAt + AT3, LE);
+        y0.intoMemorySegment(ALL, y, LE);
+        y1.intoMemorySegment(ALL, y + AT1, LE);
+        y2.intoMemorySegment(ALL, y + AT2, LE);
+        y3.intoMemorySegment(ALL, y + AT3, LE);
         return row;
     }
 
     /** 4 vectors a row, 1 rows a step. */
-    private static int weighFourOne(
-            MemorySegment v, long vAt, MemorySegment p, long pAt, MemorySegment y, long yAt, int from, int count) {
+    private static int weighFourOne(long v, long p, long y, int from, int count) {
         long rowBytes = 4L * BYTES;
-        FloatVector y0 = FloatVector.fromMemorySegment(F, y, yAt, LE);
-        FloatVector y1 = FloatVector.fromMemorySegment(F, y, yAt + AT1, LE);
-        FloatVector y2 = FloatVector.fromMemorySegment(F, y, yAt + AT2, LE);
-        FloatVector y3 = FloatVector.fromMemorySegment(F, y, yAt + AT3, LE);
+        FloatVector y0 = FloatVector.fromMemorySegment(F, ALL, y, LE);
+        FloatVector y1 = FloatVector.fromMemorySegment(F, ALL, y + AT1, LE);
+        FloatVector y2 = FloatVector.fromMemorySegment(F, ALL, y + AT2, LE);
+        FloatVector y3 = FloatVector.fromMemorySegment(F, ALL, y + AT3, LE);
         int row = from;
         for (; row <= count - 1; row += 1) {
-            long v0 = vAt + row * rowBytes;
-            FloatVector p0 = FloatVector.broadcast(F, p.get(FLOAT, pAt + 4L * row));
-            y0 = FloatVector.fromMemorySegment(F, v, v0, LE).fma(p0, y0);
-            y1 = FloatVector.fromMemorySegment(F, v, v0 + AT1, LE).fma(p0, y1);
-            y2 = FloatVector.fromMemorySegment(F, v, v0 + AT2, LE).fma(p0, y2);
-            y3 = FloatVector.fromMemorySegment(F, v, v0 + AT3, LE).fma(p0, y3);
+            long v0 = v + row * rowBytes;
+            FloatVector p0 = FloatVector.broadcast(F, ALL.get(FLOAT, p + 4L * row));
+            y0 = FloatVector.fromMemorySegment(F, ALL, v0, LE).fma(p0, y0);
+            y1 = FloatVector.fromMemorySegment(F, ALL, v0 + AT1, LE).fma(p0, y1);
+            y2 = FloatVector.fromMemorySegment(F, ALL, v0 + AT2, LE).fma(p0, y2);
+            y3 = FloatVector.fromMemorySegment(F, ALL, v0 + AT3, LE).fma(p0, y3);
         }
-        y0.intoMemorySegment(y, yAt, LE);
-        y1.intoMemorySegment(y, yAt + AT1, LE);
-        y2.intoMemorySegment(y, yAt + AT2, LE);
-        y3.intoMemorySegment(y, yAt + AT3, LE);
+        y0.intoMemorySegment(ALL, y, LE);
+        y1.intoMemorySegment(ALL, y + AT1, LE);
+        y2.intoMemorySegment(ALL, y + AT2, LE);
+        y3.intoMemorySegment(ALL, y + AT3, LE);
         return row;
     }
 
     /** 6 vectors a row, 4 rows a step. */
-    private static int weighSix(
-            MemorySegment v, long vAt, MemorySegment p, long pAt, MemorySegment y, long yAt, int from, int count) {
+    private static int weighSix(long v, long p, long y, int from, int count) {
         long rowBytes = 6L * BYTES;
-        FloatVector y0 = FloatVector.fromMemorySegment(F, y, yAt, LE);
-        FloatVector y1 = FloatVector.fromMemorySegment(F, y, yAt + AT1, LE);
-        FloatVector y2 = FloatVector.fromMemorySegment(F, y, yAt + AT2, LE);
-        FloatVector y3 = FloatVector.fromMemorySegment(F, y, yAt + AT3, LE);
-        FloatVector y4 = FloatVector.fromMemorySegment(F, y, yAt + AT4, LE);
-        FloatVector y5 = FloatVector.fromMemorySegment(F, y, yAt + AT5, LE);
+        FloatVector y0 = FloatVector.fromMemorySegment(F, ALL, y, LE);
+        FloatVector y1 = FloatVector.fromMemorySegment(F, ALL, y + AT1, LE);
+        FloatVector y2 = FloatVector.fromMemorySegment(F, ALL, y + AT2, LE);
+        FloatVector y3 = FloatVector.fromMemorySegment(F, ALL, y + AT3, LE);
+        FloatVector y4 = FloatVector.fromMemorySegment(F, ALL, y + AT4, LE);
+        FloatVector y5 = FloatVector.fromMemorySegment(F, ALL, y + AT5, LE);
         int row = from;
         for (; row <= count - 4; row += 4) {
-            long v0 = vAt + row * rowBytes;
+            long v0 = v + row * rowBytes;
             long v1 = v0 + rowBytes;
             long v2 = v1 + rowBytes;
             long v3 = v2 + rowBytes;
-            FloatVector p0 = FloatVector.broadcast(F, p.get(FLOAT, pAt + 4L * row));
-            y0 = FloatVector.fromMemorySegment(F, v, v0, LE).fma(p0, y0);
-            y1 = FloatVector.fromMemorySegment(F, v, v0 + AT1, LE).fma(p0, y1);
-            y2 = FloatVector.fromMemorySegment(F, v, v0 + AT2, LE).fma(p0, y2);
-            y3 = FloatVector.fromMemorySegment(F, v, v0 + AT3, LE).fma(p0, y3);
-            y4 = FloatVector.fromMemorySegment(F, v, v0 + AT4, LE).fma(p0, y4);
-            y5 = FloatVector.fromMemorySegment(F, v, v0 + AT5, LE).fma(p0, y5);
-            FloatVector p1 = FloatVector.broadcast(F, p.get(FLOAT, pAt + 4L * row + 4));
-            y0 = FloatVector.fromMemorySegment(F, v, v1, LE).fma(p1, y0);
-            y1 = FloatVector.fromMemorySegment(F, v, v1 + AT1, LE).fma(p1, y1);
-            y2 = FloatVector.fromMemorySegment(F, v, v1 + AT2, LE).fma(p1, y2);
-            y3 = FloatVector.fromMemorySegment(F, v, v1 + AT3, LE).fma(p1, y3);
-            y4 = FloatVector.fromMemorySegment(F, v, v1 + AT4, LE).fma(p1, y4);
-            y5 = FloatVector.fromMemorySegment(F, v, v1 + AT5, LE).fma(p1, y5);
-            FloatVector p2 = FloatVector.broadcast(F, p.get(FLOAT, pAt + 4L * row + 8));
-            y0 = FloatVector.fromMemorySegment(F, v, v2, LE).fma(p2, y0);
-            y1 = FloatVector.fromMemorySegment(F, v, v2 + AT1, LE).fma(p2, y1);
-            y2 = FloatVector.fromMemorySegment(F, v, v2 + AT2, LE).fma(p2, y2);
-            y3 = FloatVector.fromMemorySegment(F, v, v2 + AT3, LE).fma(p2, y3);
-            y4 = FloatVector.fromMemorySegment(F, v, v2 + AT4, LE).fma(p2, y4);
-            y5 = FloatVector.fromMemorySegment(F, v, v2 + AT5, LE).fma(p2, y5);
-            FloatVector p3 = FloatVector.broadcast(F, p.get(FLOAT, pAt + 4L * row + 12));
-            y0 = FloatVector.fromMemorySegment(F, v, v3, LE).fma(p3, y0);
-            y1 = FloatVector.fromMemorySegment(F, v, v3 + AT1, LE).fma(p3, y1);
-            y2 = FloatVector.fromMemorySegment(F, v, v3 + AT2, LE).fma(p3, y2);
-            y3 = FloatVector.fromMemorySegment(F, v, v3 + AT3, LE).fma(p3, y3);
-            y4 = FloatVector.fromMemorySegment(F, v, v3 + AT4, LE).fma(p3, y4);
-            y5 = FloatVector.fromMemorySegment(F, v, v3 + AT5, LE).fma(p3, y5);
+            FloatVector p0 = FloatVector.broadcast(F, ALL.get(FLOAT, p + 4L * row));
+            y0 = FloatVector.fromMemorySegment(F, ALL, v0, LE).fma(p0, y0);
+            y1 = FloatVector.fromMemorySegment(F, ALL, v0 + AT1, LE).fma(p0, y1);
+            y2 = FloatVector.fromMemorySegment(F, ALL, v0 + AT2, LE).fma(p0, y2);
+            y3 = FloatVector.fromMemorySegment(F, ALL, v0 + AT3, LE).fma(p0, y3);
+            y4 = FloatVector.fromMemorySegment(F, ALL, v0 + AT4, LE).fma(p0, y4);
+            y5 = FloatVector.fromMemorySegment(F, ALL, v0 + AT5, LE).fma(p0, y5);
+            FloatVector p1 = FloatVector.broadcast(F, ALL.get(FLOAT, p + 4L * row + 4));
+            y0 = FloatVector.fromMemorySegment(F, ALL, v1, LE).fma(p1, y0);
+            y1 = FloatVector.fromMemorySegment(F, ALL, v1 + AT1, LE).fma(p1, y1);
+            y2 = FloatVector.fromMemorySegment(F, ALL, v1 + AT2, LE).fma(p1, y2);
+            y3 = FloatVector.fromMemorySegment(F, ALL, v1 + AT3, LE).fma(p1, y3);
+            y4 = FloatVector.fromMemorySegment(F, ALL, v1 + AT4, LE).fma(p1, y4);
+            y5 = FloatVector.fromMemorySegment(F, ALL, v1 + AT5, LE).fma(p1, y5);
+            FloatVector p2 = FloatVector.broadcast(F, ALL.get(FLOAT, p + 4L * row + 8));
+            y0 = FloatVector.fromMemorySegment(F, ALL, v2, LE).fma(p2, y0);
+            y1 = FloatVector.fromMemorySegment(F, ALL, v2 + AT1, LE).fma(p2, y1);
+            y2 = FloatVector.fromMemorySegment(F, ALL, v2 + AT2, LE).fma(p2, y2);
+            y3 = FloatVector.fromMemorySegment(F, ALL, v2 + AT3, LE).fma(p2, y3);
+            y4 = FloatVector.fromMemorySegment(F, ALL, v2 + AT4, LE).fma(p2, y4);
+            y5 = FloatVector.fromMemorySegment(F, ALL, v2 + AT5, LE).fma(p2, y5);
+            FloatVector p3 = FloatVector.broadcast(F, ALL.get(FLOAT, p + 4L * row + 12));
+            y0 = FloatVector.fromMemorySegment(F, ALL, v3, LE).fma(p3, y0);
+            y1 = FloatVector.fromMemorySegment(F, ALL, v3 + AT1, LE).fma(p3, y1);
+            y2 = FloatVector.fromMemorySegment(F, ALL, v3 + AT2, LE).fma(p3, y2);
+            y3 = FloatVector.fromMemorySegment(F, ALL, v3 + AT3, LE).fma(p3, y3);
+            y4 = FloatVector.fromMemorySegment(F, ALL, v3 + AT4, LE).fma(p3, y4);
+            y5 = FloatVector.fromMemorySegment(F, ALL, v3 + AT5, LE).fma(p3, y5);
         }
-        y0.intoMemorySegment(y, yAt, LE);
-        y1.intoMemorySegment(y, yAt + AT1, LE);
-        y2.intoMemorySegment(y, yAt + AT2, LE);
-        y3.intoMemorySegment(y, yAt + AT3, LE);
-        y4.intoMemorySegment(y, yAt + AT4, LE);
-        y5.intoMemorySegment(y, yAt + AT5, LE);
+        y0.intoMemorySegment(ALL, y, LE);
+        y1.intoMemorySegment(ALL, y + AT1, LE);
+        y2.intoMemorySegment(ALL, y + AT2, LE);
+        y3.intoMemorySegment(ALL, y + AT3, LE);
+        y4.intoMemorySegment(ALL, y + AT4, LE);
+        y5.intoMemorySegment(ALL, y + AT5, LE);
         return row;
     }
 
     /** 6 vectors a row, 1 rows a step. */
-    private static int weighSixOne(
-            MemorySegment v, long vAt, MemorySegment p, long pAt, MemorySegment y, long yAt, int from, int count) {
+    private static int weighSixOne(long v, long p, long y, int from, int count) {
         long rowBytes = 6L * BYTES;
-        FloatVector y0 = FloatVector.fromMemorySegment(F, y, yAt, LE);
-        FloatVector y1 = FloatVector.fromMemorySegment(F, y, yAt + AT1, LE);
-        FloatVector y2 = FloatVector.fromMemorySegment(F, y, yAt + AT2, LE);
-        FloatVector y3 = FloatVector.fromMemorySegment(F, y, yAt + AT3, LE);
-        FloatVector y4 = FloatVector.fromMemorySegment(F, y, yAt + AT4, LE);
-        FloatVector y5 = FloatVector.fromMemorySegment(F, y, yAt + AT5, LE);
+        FloatVector y0 = FloatVector.fromMemorySegment(F, ALL, y, LE);
+        FloatVector y1 = FloatVector.fromMemorySegment(F, ALL, y + AT1, LE);
+        FloatVector y2 = FloatVector.fromMemorySegment(F, ALL, y + AT2, LE);
+        FloatVector y3 = FloatVector.fromMemorySegment(F, ALL, y + AT3, LE);
+        FloatVector y4 = FloatVector.fromMemorySegment(F, ALL, y + AT4, LE);
+        FloatVector y5 = FloatVector.fromMemorySegment(F, ALL, y + AT5, LE);
         int row = from;
         for (; row <= count - 1; row += 1) {
-            long v0 = vAt + row * rowBytes;
-            FloatVector p0 = FloatVector.broadcast(F, p.get(FLOAT, pAt + 4L * row));
-            y0 = FloatVector.fromMemorySegment(F, v, v0, LE).fma(p0, y0);
-            y1 = FloatVector.fromMemorySegment(F, v, v0 + AT1, LE).fma(p0, y1);
-            y2 = FloatVector.fromMemorySegment(F, v, v0 + AT2, LE).fma(p0, y2);
-            y3 = FloatVector.fromMemorySegment(F, v, v0 + AT3, LE).fma(p0, y3);
-            y4 = FloatVector.fromMemorySegment(F, v, v0 + AT4, LE).fma(p0, y4);
-            y5 = FloatVector.fromMemorySegment(F, v, v0 + AT5, LE).fma(p0, y5);
+            long v0 = v + row * rowBytes;
+            FloatVector p0 = FloatVector.broadcast(F, ALL.get(FLOAT, p + 4L * row));
+            y0 = FloatVector.fromMemorySegment(F, ALL, v0, LE).fma(p0, y0);
+            y1 = FloatVector.fromMemorySegment(F, ALL, v0 + AT1, LE).fma(p0, y1);
+            y2 = FloatVector.fromMemorySegment(F, ALL, v0 + AT2, LE).fma(p0, y2);
+            y3 = FloatVector.fromMemorySegment(F, ALL, v0 + AT3, LE).fma(p0, y3);
+            y4 = FloatVector.fromMemorySegment(F, ALL, v0 + AT4, LE).fma(p0, y4);
+            y5 = FloatVector.fromMemorySegment(F, ALL, v0 + AT5, LE).fma(p0, y5);
         }
-        y0.intoMemorySegment(y, yAt, LE);
-        y1.intoMemorySegment(y, yAt + AT1, LE);
-        y2.intoMemorySegment(y, yAt + AT2, LE);
-        y3.intoMemorySegment(y, yAt + AT3, LE);
-        y4.intoMemorySegment(y, yAt + AT4, LE);
-        y5.intoMemorySegment(y, yAt + AT5, LE);
+        y0.intoMemorySegment(ALL, y, LE);
+        y1.intoMemorySegment(ALL, y + AT1, LE);
+        y2.intoMemorySegment(ALL, y + AT2, LE);
+        y3.intoMemorySegment(ALL, y + AT3, LE);
+        y4.intoMemorySegment(ALL, y + AT4, LE);
+        y5.intoMemorySegment(ALL, y + AT5, LE);
         return row;
     }
 
     /** 8 vectors a row, 4 rows a step. */
-    private static int weighEight(
-            MemorySegment v, long vAt, MemorySegment p, long pAt, MemorySegment y, long yAt, int from, int count) {
+    private static int weighEight(long v, long p, long y, int from, int count) {
         long rowBytes = 8L * BYTES;
-        FloatVector y0 = FloatVector.fromMemorySegment(F, y, yAt, LE);
-        FloatVector y1 = FloatVector.fromMemorySegment(F, y, yAt + AT1, LE);
-        FloatVector y2 = FloatVector.fromMemorySegment(F, y, yAt + AT2, LE);
-        FloatVector y3 = FloatVector.fromMemorySegment(F, y, yAt + AT3, LE);
-        FloatVector y4 = FloatVector.fromMemorySegment(F, y, yAt + AT4, LE);
-        FloatVector y5 = FloatVector.fromMemorySegment(F, y, yAt + AT5, LE);
-        FloatVector y6 = FloatVector.fromMemorySegment(F, y, yAt + AT6, LE);
-        FloatVector y7 = FloatVector.fromMemorySegment(F, y, yAt + AT7, LE);
+        FloatVector y0 = FloatVector.fromMemorySegment(F, ALL, y, LE);
+        FloatVector y1 = FloatVector.fromMemorySegment(F, ALL, y + AT1, LE);
+        FloatVector y2 = FloatVector.fromMemorySegment(F, ALL, y + AT2, LE);
+        FloatVector y3 = FloatVector.fromMemorySegment(F, ALL, y + AT3, LE);
+        FloatVector y4 = FloatVector.fromMemorySegment(F, ALL, y + AT4, LE);
+        FloatVector y5 = FloatVector.fromMemorySegment(F, ALL, y + AT5, LE);
+        FloatVector y6 = FloatVector.fromMemorySegment(F, ALL, y + AT6, LE);
+        FloatVector y7 = FloatVector.fromMemorySegment(F, ALL, y + AT7, LE);
         int row = from;
         for (; row <= count - 4; row += 4) {
-            long v0 = vAt + row * rowBytes;
+            long v0 = v + row * rowBytes;
             long v1 = v0 + rowBytes;
             long v2 = v1 + rowBytes;
             long v3 = v2 + rowBytes;
-            FloatVector p0 = FloatVector.broadcast(F, p.get(FLOAT, pAt + 4L * row));
-            y0 = FloatVector.fromMemorySegment(F, v, v0, LE).fma(p0, y0);
-            y1 = FloatVector.fromMemorySegment(F, v, v0 + AT1, LE).fma(p0, y1);
-            y2 = FloatVector.fromMemorySegment(F, v, v0 + AT2, LE).fma(p0, y2);
-            y3 = FloatVector.fromMemorySegment(F, v, v0 + AT3, LE).fma(p0, y3);
-            y4 = FloatVector.fromMemorySegment(F, v, v0 + AT4, LE).fma(p0, y4);
-            y5 = FloatVector.fromMemorySegment(F, v, v0 + AT5, LE).fma(p0, y5);
-            y6 = FloatVector.fromMemorySegment(F, v, v0 + AT6, LE).fma(p0, y6);
-            y7 = FloatVector.fromMemorySegment(F, v, v0 + AT7, LE).fma(p0, y7);
-            FloatVector p1 = FloatVector.broadcast(F, p.get(FLOAT, pAt + 4L * row + 4));
-            y0 = FloatVector.fromMemorySegment(F, v, v1, LE).fma(p1, y0);
-            y1 = FloatVector.fromMemorySegment(F, v, v1 + AT1, LE).fma(p1, y1);
-            y2 = FloatVector.fromMemorySegment(F, v, v1 + AT2, LE).fma(p1, y2);
-            y3 = FloatVector.fromMemorySegment(F, v, v1 + AT3, LE).fma(p1, y3);
-            y4 = FloatVector.fromMemorySegment(F, v, v1 + AT4, LE).fma(p1, y4);
-            y5 = FloatVector.fromMemorySegment(F, v, v1 + AT5, LE).fma(p1, y5);
-            y6 = FloatVector.fromMemorySegment(F, v, v1 + AT6, LE).fma(p1, y6);
-            y7 = FloatVector.fromMemorySegment(F, v, v1 + AT7, LE).fma(p1, y7);
-            FloatVector p2 = FloatVector.broadcast(F, p.get(FLOAT, pAt + 4L * row + 8));
-            y0 = FloatVector.fromMemorySegment(F, v, v2, LE).fma(p2, y0);
-            y1 = FloatVector.fromMemorySegment(F, v, v2 + AT1, LE).fma(p2, y1);
-            y2 = FloatVector.fromMemorySegment(F, v, v2 + AT2, LE).fma(p2, y2);
-            y3 = FloatVector.fromMemorySegment(F, v, v2 + AT3, LE).fma(p2, y3);
-            y4 = FloatVector.fromMemorySegment(F, v, v2 + AT4, LE).fma(p2, y4);
-            y5 = FloatVector.fromMemorySegment(F, v, v2 + AT5, LE).fma(p2, y5);
-            y6 = FloatVector.fromMemorySegment(F, v, v2 + AT6, LE).fma(p2, y6);
-            y7 = FloatVector.fromMemorySegment(F, v, v2 + AT7, LE).fma(p2, y7);
-            FloatVector p3 = FloatVector.broadcast(F, p.get(FLOAT, pAt + 4L * row + 12));
-            y0 = FloatVector.fromMemorySegment(F, v, v3, LE).fma(p3, y0);
-            y1 = FloatVector.fromMemorySegment(F, v, v3 + AT1, LE).fma(p3, y1);
-            y2 = FloatVector.fromMemorySegment(F, v, v3 + AT2, LE).fma(p3, y2);
-            y3 = FloatVector.fromMemorySegment(F, v, v3 + AT3, LE).fma(p3, y3);
-            y4 = FloatVector.fromMemorySegment(F, v, v3 + AT4, LE).fma(p3, y4);
-            y5 = FloatVector.fromMemorySegment(F, v, v3 + AT5, LE).fma(p3, y5);
-            y6 = FloatVector.fromMemorySegment(F, v, v3 + AT6, LE).fma(p3, y6);
-            y7 = FloatVector.fromMemorySegment(F, v, v3 + AT7, LE).fma(p3, y7);
+            FloatVector p0 = FloatVector.broadcast(F, ALL.get(FLOAT, p + 4L * row));
+            y0 = FloatVector.fromMemorySegment(F, ALL, v0, LE).fma(p0, y0);
+            y1 = FloatVector.fromMemorySegment(F, ALL, v0 + AT1, LE).fma(p0, y1);
+            y2 = FloatVector.fromMemorySegment(F, ALL, v0 + AT2, LE).fma(p0, y2);
+            y3 = FloatVector.fromMemorySegment(F, ALL, v0 + AT3, LE).fma(p0, y3);
+            y4 = FloatVector.fromMemorySegment(F, ALL, v0 + AT4, LE).fma(p0, y4);
+            y5 = FloatVector.fromMemorySegment(F, ALL, v0 + AT5, LE).fma(p0, y5);
+            y6 = FloatVector.fromMemorySegment(F, ALL, v0 + AT6, LE).fma(p0, y6);
+            y7 = FloatVector.fromMemorySegment(F, ALL, v0 + AT7, LE).fma(p0, y7);
+            FloatVector p1 = FloatVector.broadcast(F, ALL.get(FLOAT, p + 4L * row + 4));
+            y0 = FloatVector.fromMemorySegment(F, ALL, v1, LE).fma(p1, y0);
+            y1 = FloatVector.fromMemorySegment(F, ALL, v1 + AT1, LE).fma(p1, y1);
+            y2 = FloatVector.fromMemorySegment(F, ALL, v1 + AT2, LE).fma(p1, y2);
+            y3 = FloatVector.fromMemorySegment(F, ALL, v1 + AT3, LE).fma(p1, y3);
+            y4 = FloatVector.fromMemorySegment(F, ALL, v1 + AT4, LE).fma(p1, y4);
+            y5 = FloatVector.fromMemorySegment(F, ALL, v1 + AT5, LE).fma(p1, y5);
+            y6 = FloatVector.fromMemorySegment(F, ALL, v1 + AT6, LE).fma(p1, y6);
+            y7 = FloatVector.fromMemorySegment(F, ALL, v1 + AT7, LE).fma(p1, y7);
+            FloatVector p2 = FloatVector.broadcast(F, ALL.get(FLOAT, p + 4L * row + 8));
+            y0 = FloatVector.fromMemorySegment(F, ALL, v2, LE).fma(p2, y0);
+            y1 = FloatVector.fromMemorySegment(F, ALL, v2 + AT1, LE).fma(p2, y1);
+            y2 = FloatVector.fromMemorySegment(F, ALL, v2 + AT2, LE).fma(p2, y2);
+            y3 = FloatVector.fromMemorySegment(F, ALL, v2 + AT3, LE).fma(p2, y3);
+            y4 = FloatVector.fromMemorySegment(F, ALL, v2 + AT4, LE).fma(p2, y4);
+            y5 = FloatVector.fromMemorySegment(F, ALL, v2 + AT5, LE).fma(p2, y5);
+            y6 = FloatVector.fromMemorySegment(F, ALL, v2 + AT6, LE).fma(p2, y6);
+            y7 = FloatVector.fromMemorySegment(F, ALL, v2 + AT7, LE).fma(p2, y7);
+            FloatVector p3 = FloatVector.broadcast(F, ALL.get(FLOAT, p + 4L * row + 12));
+            y0 = FloatVector.fromMemorySegment(F, ALL, v3, LE).fma(p3, y0);
+            y1 = FloatVector.fromMemorySegment(F, ALL, v3 + AT1, LE).fma(p3, y1);
+            y2 = FloatVector.fromMemorySegment(F, ALL, v3 + AT2, LE).fma(p3, y2);
+            y3 = FloatVector.fromMemorySegment(F, ALL, v3 + AT3, LE).fma(p3, y3);
+            y4 = FloatVector.fromMemorySegment(F, ALL, v3 + AT4, LE).fma(p3, y4);
+            y5 = FloatVector.fromMemorySegment(F, ALL, v3 + AT5, LE).fma(p3, y5);
+            y6 = FloatVector.fromMemorySegment(F, ALL, v3 + AT6, LE).fma(p3, y6);
+            y7 = FloatVector.fromMemorySegment(F, ALL, v3 + AT7, LE).fma(p3, y7);
         }
-        y0.intoMemorySegment(y, yAt, LE);
-        y1.intoMemorySegment(y, yAt + AT1, LE);
-        y2.intoMemorySegment(y, yAt + AT2, LE);
-        y3.intoMemorySegment(y, yAt + AT3, LE);
-        y4.intoMemorySegment(y, yAt + AT4, LE);
-        y5.intoMemorySegment(y, yAt + AT5, LE);
-        y6.intoMemorySegment(y, yAt + AT6, LE);
-        y7.intoMemorySegment(y, yAt + AT7, LE);
+        y0.intoMemorySegment(ALL, y, LE);
+        y1.intoMemorySegment(ALL, y + AT1, LE);
+        y2.intoMemorySegment(ALL, y + AT2, LE);
+        y3.intoMemorySegment(ALL, y + AT3, LE);
+        y4.intoMemorySegment(ALL, y + AT4, LE);
+        y5.intoMemorySegment(ALL, y + AT5, LE);
+        y6.intoMemorySegment(ALL, y + AT6, LE);
+        y7.intoMemorySegment(ALL, y + AT7, LE);
         return row;
     }
 
     /** 8 vectors a row, 1 rows a step. */
-    private static int weighEightOne(
-            MemorySegment v, long vAt, MemorySegment p, long pAt, MemorySegment y, long yAt, int from, int count) {
+    private static int weighEightOne(long v, long p, long y, int from, int count) {
         long rowBytes = 8L * BYTES;
-        FloatVector y0 = FloatVector.fromMemorySegment(F, y, yAt, LE);
-        FloatVector y1 = FloatVector.fromMemorySegment(F, y, yAt + AT1, LE);
-        FloatVector y2 = FloatVector.fromMemorySegment(F, y, yAt + AT2, LE);
-        FloatVector y3 = FloatVector.fromMemorySegment(F, y, yAt + AT3, LE);
-        FloatVector y4 = FloatVector.fromMemorySegment(F, y, yAt + AT4, LE);
-        FloatVector y5 = FloatVector.fromMemorySegment(F, y, yAt + AT5, LE);
-        FloatVector y6 = FloatVector.fromMemorySegment(F, y, yAt + AT6, LE);
-        FloatVector y7 = FloatVector.fromMemorySegment(F, y, yAt + AT7, LE);
+        FloatVector y0 = FloatVector.fromMemorySegment(F, ALL, y, LE);
+        FloatVector y1 = FloatVector.fromMemorySegment(F, ALL, y + AT1, LE);
+        FloatVector y2 = FloatVector.fromMemorySegment(F, ALL, y + AT2, LE);
+        FloatVector y3 = FloatVector.fromMemorySegment(F, ALL, y + AT3, LE);
+        FloatVector y4 = FloatVector.fromMemorySegment(F, ALL, y + AT4, LE);
+        FloatVector y5 = FloatVector.fromMemorySegment(F, ALL, y + AT5, LE);
+        FloatVector y6 = FloatVector.fromMemorySegment(F, ALL, y + AT6, LE);
+        FloatVector y7 = FloatVector.fromMemorySegment(F, ALL, y + AT7, LE);
         int row = from;
         for (; row <= count - 1; row += 1) {
-            long v0 = vAt + row * rowBytes;
-            FloatVector p0 = FloatVector.broadcast(F, p.get(FLOAT, pAt + 4L * row));
-            y0 = FloatVector.fromMemorySegment(F, v, v0, LE).fma(p0, y0);
-            y1 = FloatVector.fromMemorySegment(F, v, v0 + AT1, LE).fma(p0, y1);
-            y2 = FloatVector.fromMemorySegment(F, v, v0 + AT2, LE).fma(p0, y2);
-            y3 = FloatVector.fromMemorySegment(F, v, v0 + AT3, LE).fma(p0, y3);
-            y4 = FloatVector.fromMemorySegment(F, v, v0 + AT4, LE).fma(p0, y4);
-            y5 = FloatVector.fromMemorySegment(F, v, v0 + AT5, LE).fma(p0, y5);
-            y6 = FloatVector.fromMemorySegment(F, v, v0 + AT6, LE).fma(p0, y6);
-            y7 = FloatVector.fromMemorySegment(F, v, v0 + AT7, LE).fma(p0, y7);
+            long v0 = v + row * rowBytes;
+            FloatVector p0 = FloatVector.broadcast(F, ALL.get(FLOAT, p + 4L * row));
+            y0 = FloatVector.fromMemorySegment(F, ALL, v0, LE).fma(p0, y0);
+            y1 = FloatVector.fromMemorySegment(F, ALL, v0 + AT1, LE).fma(p0, y1);
+            y2 = FloatVector.fromMemorySegment(F, ALL, v0 + AT2, LE).fma(p0, y2);
+            y3 = FloatVector.fromMemorySegment(F, ALL, v0 + AT3, LE).fma(p0, y3);
+            y4 = FloatVector.fromMemorySegment(F, ALL, v0 + AT4, LE).fma(p0, y4);
+            y5 = FloatVector.fromMemorySegment(F, ALL, v0 + AT5, LE).fma(p0, y5);
+            y6 = FloatVector.fromMemorySegment(F, ALL, v0 + AT6, LE).fma(p0, y6);
+            y7 = FloatVector.fromMemorySegment(F, ALL, v0 + AT7, LE).fma(p0, y7);
         }
-        y0.intoMemorySegment(y, yAt, LE);
-        y1.intoMemorySegment(y, yAt + AT1, LE);
-        y2.intoMemorySegment(y, yAt + AT2, LE);
-        y3.intoMemorySegment(y, yAt + AT3, LE);
-        y4.intoMemorySegment(y, yAt + AT4, LE);
-        y5.intoMemorySegment(y, yAt + AT5, LE);
-        y6.intoMemorySegment(y, yAt + AT6, LE);
-        y7.intoMemorySegment(y, yAt + AT7, LE);
+        y0.intoMemorySegment(ALL, y, LE);
+        y1.intoMemorySegment(ALL, y + AT1, LE);
+        y2.intoMemorySegment(ALL, y + AT2, LE);
+        y3.intoMemorySegment(ALL, y + AT3, LE);
+        y4.intoMemorySegment(ALL, y + AT4, LE);
+        y5.intoMemorySegment(ALL, y + AT5, LE);
+        y6.intoMemorySegment(ALL, y + AT6, LE);
+        y7.intoMemorySegment(ALL, y + AT7, LE);
         return row;
     }
 }

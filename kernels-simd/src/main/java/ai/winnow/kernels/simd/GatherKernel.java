@@ -1,9 +1,12 @@
 package ai.winnow.kernels.simd;
 
+import static ai.winnow.kernels.simd.Memory.ALL;
+
 import ai.winnow.kernel.Kernel;
 import ai.winnow.kernel.Workspace;
 import ai.winnow.tensor.Operands;
 import java.lang.foreign.MemorySegment;
+import java.util.Objects;
 
 /** Rows of a table, bit for bit. */
 record GatherKernel(long rowBytes) implements Kernel {
@@ -15,12 +18,14 @@ record GatherKernel(long rowBytes) implements Kernel {
 
     @Override
     public void run(Operands operands, Workspace workspace) {
-        MemorySegment table = operands.in(0);
-        MemorySegment indices = operands.in(1);
-        MemorySegment y = operands.out(0);
+        long table = operands.inAddress(0);
+        long indices = operands.inAddress(1);
+        long y = operands.outAddress(0);
         int rows = operands.inRows(1);
+        int tableRows = operands.inRows(0);
         for (int row = 0; row < rows; row++) {
-            MemorySegment.copy(table, rowBytes * indices.get(Lanes.INT, 4L * row), y, rowBytes * row, rowBytes);
+            int index = Objects.checkIndex(ALL.get(Lanes.INT, indices + 4L * row), tableRows);
+            MemorySegment.copy(ALL, table + rowBytes * index, ALL, y + rowBytes * row, rowBytes);
         }
     }
 }

@@ -8,12 +8,12 @@ import static ai.winnow.kernels.simd.Lanes.COUNT;
 import static ai.winnow.kernels.simd.Lanes.F;
 import static ai.winnow.kernels.simd.Lanes.FLOAT;
 import static ai.winnow.kernels.simd.Lanes.LE;
+import static ai.winnow.kernels.simd.Memory.ALL;
 
 import ai.winnow.tensor.DType;
 import ai.winnow.tensor.Layout;
 import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
-import org.jspecify.annotations.Nullable;
 
 /**
  * C[M, N] = A[M, K] * W^T + bias: a linear layer over several rows. W [N, K] is f32, bf16, f16 (no infinities, no NaN) or int8 with one f32 scale an output;
@@ -48,59 +48,44 @@ public final class Gemm {
      *
      * @param order COLUMN_MAJOR if W is stored [K][N]
      * @param k inputs, or how many of them are listed
-     * @param index the int32 inputs of W, in ascending order, that the columns of A belong to; null for all. W [K][N] only
-     * @param scales f32 [N] for int8, else null
-     * @param scratch {@link #SCRATCH_BYTES} from {@code scratchAt} on, for this call alone
+     * @param index the int32 inputs of W, in ascending order, that the columns of A belong to; 0 for all. W [K][N] only
+     * @param scales f32 [N] for int8, else 0
+     * @param scratch {@link #SCRATCH_BYTES} bytes for this call alone
      */
     public static void run(
             DType type,
             Layout.Order order,
-            MemorySegment a,
-            long aAt,
+            long a,
             int m,
             int k,
-            MemorySegment w,
-            long wAt,
+            long w,
             int n,
-            @Nullable MemorySegment index,
-            long indexAt,
-            @Nullable MemorySegment scales,
-            long scalesAt,
-            @Nullable MemorySegment bias,
-            long biasAt,
-            MemorySegment c,
-            long cAt,
+            long index,
+            long scales,
+            long bias,
+            long c,
             int lo,
             int hi,
-            MemorySegment scratch,
-            long scratchAt) {
-        start(scales == null ? bias : null, biasAt, c, cAt, m, n, lo, hi);
+            long scratch) {
+        start(scales == 0 ? bias : 0, c, m, n, lo, hi);
         boolean turn = order == Layout.Order.ROW_MAJOR;
-        assert index == null || !turn : "inputs can only be listed where they lie apart";
+        assert index == 0 || !turn : "inputs can only be listed where they lie apart";
         for (int o = lo; o < hi; o += BLOCK) {
             int width = Math.min(BLOCK, hi - o);
             for (int j = 0; j < k; j += DEPTH) {
                 int depth = Math.min(DEPTH, k - j);
                 if (turn) {
-                    packTurned(
-                            type,
-                            w,
-                            wAt + type.bytes((long) o * k + j),
-                            type.bytes(k),
-                            depth,
-                            width,
-                            scratch,
-                            scratchAt);
+                    packTurned(type, w + type.bytes((long) o * k + j), type.bytes(k), depth, width, scratch);
                 } else {
                     long rowBytes = type.bytes(n);
-                    long from = wAt + type.bytes(o) + (index == null ? j * rowBytes : 0);
-                    GemmPack.run(type, w, from, rowBytes, index, indexAt + 4L * j, depth, width, scratch, scratchAt);
+                    long from = w + type.bytes(o) + (index == 0 ? j * rowBytes : 0);
+                    GemmPack.run(type, from, rowBytes, Memory.orNone(index, 4L * j), depth, width, scratch);
                 }
-                block(a, aAt + 4L * j, m, k, depth, width, c, cAt + 4L * o, n, scratch, scratchAt);
+                block(a + 4L * j, m, k, depth, width, c + 4L * o, n, scratch);
             }
         }
-        if (scales != null) {
-            finish(scales, scalesAt, bias, biasAt, c, cAt, m, n, lo, hi);
+        if (scales != 0) {
+            finish(scales, bias, c, m, n, lo, hi);
         }
     }
 
@@ -108,41 +93,27 @@ public final class Gemm {
      * Multiplies a packed block with all rows of A: C[m, width] += A[m, depth] * panels. A panel stays in L1 while some rows pass over it, whose inputs are in
      * L2 by then.
      */
-    static void block(
-            MemorySegment a,
-            long aAt,
-            int m,
-            int k,
-            int depth,
-            int width,
-            MemorySegment c,
-            long cAt,
-            int n,
-            MemorySegment scratch,
-            long scratchAt) {
+    static void block(long a, int m, int k, int depth, int width, long c, int n, long scratch) {
         for (int top = 0; top < m; top += CHUNK) {
             int bottom = Math.min(m, top + CHUNK);
-            copyRows(a, aAt + 4L * top * k, 4L * k, bottom - top, depth, scratch, scratchAt + ROWS_AT);
+            copyRows(a + 4L * top * k, 4L * k, bottom - top, depth, scratch + ROWS_AT);
             for (int p = 0; p < width; p += WIDTH) {
                 boolean edge = p + WIDTH > width;
                 for (int r = top; r < bottom; ) {
                     int rows = GemmTile.rows(bottom - r);
-                    long to = cAt + 4L * r * n + 4L * p;
+                    long to = c + 4L * r * n + 4L * p;
                     if (edge) {
-                        copyEdge(c, to, 4L * n, scratch, scratchAt + EDGE_AT, 2 * VECTOR, rows, width - p);
+                        copyEdge(to, 4L * n, scratch + EDGE_AT, 2 * VECTOR, rows, width - p);
                     }
                     GemmTile.run(
                             rows,
-                            scratch,
-                            scratchAt + 4L * depth * p,
+                            scratch + 4L * depth * p,
                             depth,
-                            scratch,
-                            scratchAt + ROWS_AT + (r - top) * A_PITCH,
-                            edge ? scratch : c,
-                            edge ? scratchAt + EDGE_AT : to,
+                            scratch + ROWS_AT + (r - top) * A_PITCH,
+                            edge ? scratch + EDGE_AT : to,
                             edge ? 2 * VECTOR : 4L * n);
                     if (edge) {
-                        copyEdge(scratch, scratchAt + EDGE_AT, 2 * VECTOR, c, to, 4L * n, rows, width - p);
+                        copyEdge(scratch + EDGE_AT, 2 * VECTOR, to, 4L * n, rows, width - p);
                     }
                     r += rows;
                 }
@@ -151,100 +122,61 @@ public final class Gemm {
     }
 
     /** Packs a block of a weight stored [out][in]: turned in its own type first. */
-    private static void packTurned(
-            DType type,
-            MemorySegment w,
-            long wAt,
-            long rowBytes,
-            int depth,
-            int width,
-            MemorySegment scratch,
-            long scratchAt) {
+    private static void packTurned(DType type, long w, long rowBytes, int depth, int width, long scratch) {
         int elementBytes = type.bits() / 8;
         long turnedRow = (long) BLOCK * elementBytes;
         Transposition.run(
-                w,
-                wAt,
-                rowBytes,
-                width,
-                elementBytes,
-                scratch,
-                scratchAt + TURNED_AT,
-                turnedRow,
-                0,
-                depth,
-                scratch,
-                scratchAt + TURN_AT);
-        GemmPack.run(type, scratch, scratchAt + TURNED_AT, turnedRow, null, 0, depth, width, scratch, scratchAt);
+                w, rowBytes, width, elementBytes, scratch + TURNED_AT, turnedRow, 0, depth, scratch + TURN_AT);
+        GemmPack.run(type, scratch + TURNED_AT, turnedRow, 0, depth, width, scratch);
     }
 
     /** Outputs lo..hi of all rows start as the bias, or as zero. */
-    static void start(
-            @Nullable MemorySegment bias, long biasAt, MemorySegment c, long cAt, int m, int n, int lo, int hi) {
+    static void start(long bias, long c, int m, int n, int lo, int hi) {
         for (int r = 0; r < m; r++) {
-            long to = cAt + 4L * ((long) r * n + lo);
-            if (bias == null) {
-                Lanes.zero(c, to, hi - lo);
+            long to = c + 4L * ((long) r * n + lo);
+            if (bias == 0) {
+                Lanes.zero(to, hi - lo);
             } else {
-                MemorySegment.copy(bias, biasAt + 4L * lo, c, to, 4L * (hi - lo));
+                MemorySegment.copy(ALL, bias + 4L * lo, ALL, to, 4L * (hi - lo));
             }
         }
     }
 
     /** C = C * scale + bias. */
-    private static void finish(
-            MemorySegment scales,
-            long scalesAt,
-            @Nullable MemorySegment bias,
-            long biasAt,
-            MemorySegment c,
-            long cAt,
-            int m,
-            int n,
-            int lo,
-            int hi) {
+    private static void finish(long scales, long bias, long c, int m, int n, int lo, int hi) {
         for (int r = 0; r < m; r++) {
-            long row = cAt + 4L * r * n;
+            long row = c + 4L * r * n;
             for (int o = lo; o < hi; o += COUNT) {
                 var mask = F.indexInRange(o, hi);
-                FloatVector scale = FloatVector.fromMemorySegment(F, scales, scalesAt + 4L * o, LE, mask);
-                FloatVector start = bias == null
+                FloatVector scale = FloatVector.fromMemorySegment(F, ALL, scales + 4L * o, LE, mask);
+                FloatVector start = bias == 0
                         ? FloatVector.zero(F)
-                        : FloatVector.fromMemorySegment(F, bias, biasAt + 4L * o, LE, mask);
-                FloatVector.fromMemorySegment(F, c, row + 4L * o, LE, mask)
+                        : FloatVector.fromMemorySegment(F, ALL, bias + 4L * o, LE, mask);
+                FloatVector.fromMemorySegment(F, ALL, row + 4L * o, LE, mask)
                         .fma(scale, start)
-                        .intoMemorySegment(c, row + 4L * o, LE, mask);
+                        .intoMemorySegment(ALL, row + 4L * o, LE, mask);
             }
         }
     }
 
     /** Copies {@code depth} inputs of some rows of A to scratch: straight from A, whose rows may be a power of two apart, they would evict one another. */
-    private static void copyRows(
-            MemorySegment a, long aAt, long aPitch, int rows, int depth, MemorySegment scratch, long scratchAt) {
+    private static void copyRows(long a, long aPitch, int rows, int depth, long scratch) {
         for (int r = 0; r < rows; r++) {
-            long from = aAt + r * aPitch;
-            long to = scratchAt + r * A_PITCH;
+            long from = a + r * aPitch;
+            long to = scratch + r * A_PITCH;
             int k = 0;
             for (; k + COUNT <= depth; k += COUNT) {
-                FloatVector.fromMemorySegment(F, a, from + 4L * k, LE).intoMemorySegment(scratch, to + 4L * k, LE);
+                FloatVector.fromMemorySegment(F, ALL, from + 4L * k, LE).intoMemorySegment(ALL, to + 4L * k, LE);
             }
             for (; k < depth; k++) {
-                scratch.set(FLOAT, to + 4L * k, a.get(FLOAT, from + 4L * k));
+                ALL.set(FLOAT, to + 4L * k, ALL.get(FLOAT, from + 4L * k));
             }
         }
     }
 
-    private static void copyEdge(
-            MemorySegment source,
-            long sourceAt,
-            long sourcePitch,
-            MemorySegment target,
-            long targetAt,
-            long targetPitch,
-            int rows,
-            int width) {
+    private static void copyEdge(long source, long sourcePitch, long target, long targetPitch, int rows, int width) {
         for (int r = 0; r < rows; r++) {
-            MemorySegment.copy(source, sourceAt + r * sourcePitch, target, targetAt + r * targetPitch, 4L * width);
+            MemorySegment.copy(ALL, source + r * sourcePitch, ALL, target + r * targetPitch, 4L * width);
         }
     }
 }

@@ -4,8 +4,8 @@ import static ai.winnow.kernels.simd.Lanes.COUNT;
 import static ai.winnow.kernels.simd.Lanes.F;
 import static ai.winnow.kernels.simd.Lanes.FLOAT;
 import static ai.winnow.kernels.simd.Lanes.LE;
+import static ai.winnow.kernels.simd.Memory.ALL;
 
-import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
 
 /**
@@ -45,185 +45,191 @@ final class GemmTile {
     }
 
     /** The tile of {@code rows} rows. */
-    static void run(
-            int rows,
-            MemorySegment b,
-            long bAt,
-            int depth,
-            MemorySegment a,
-            long aAt,
-            MemorySegment c,
-            long cAt,
-            long cPitch) {
+    static void run(int rows, long b, int depth, long a, long c, long cPitch) {
         switch (rows) {
-            case 6 -> rows6(b, bAt, depth, a, aAt, c, cAt, cPitch);
-            case 4 -> rows4(b, bAt, depth, a, aAt, c, cAt, cPitch);
-            case 3 -> rows3(b, bAt, depth, a, aAt, c, cAt, cPitch);
-            case 2 -> rows2(b, bAt, depth, a, aAt, c, cAt, cPitch);
-            default -> rows1(b, bAt, depth, a, aAt, c, cAt);
+            case 6 -> rows6(b, depth, a, c, cPitch);
+            case 4 -> rows4(b, depth, a, c, cPitch);
+            case 3 -> rows3(b, depth, a, c, cPitch);
+            case 2 -> rows2(b, depth, a, c, cPitch);
+            default -> rows1(b, depth, a, c);
         }
     }
 
-    private static void rows6(
-            MemorySegment b, long bAt, int depth, MemorySegment a, long aAt, MemorySegment c, long cAt, long cPitch) {
-        long c1 = cAt + cPitch;
-        long c2 = cAt + 2 * cPitch;
-        long c3 = cAt + 3 * cPitch;
-        long c4 = cAt + 4 * cPitch;
-        long c5 = cAt + 5 * cPitch;
-        FloatVector low0 = FloatVector.fromMemorySegment(F, c, cAt, LE);
-        FloatVector high0 = FloatVector.fromMemorySegment(F, c, cAt + VECTOR, LE);
-        FloatVector low1 = FloatVector.fromMemorySegment(F, c, c1, LE);
-        FloatVector high1 = FloatVector.fromMemorySegment(F, c, c1 + VECTOR, LE);
-        FloatVector low2 = FloatVector.fromMemorySegment(F, c, c2, LE);
-        FloatVector high2 = FloatVector.fromMemorySegment(F, c, c2 + VECTOR, LE);
-        FloatVector low3 = FloatVector.fromMemorySegment(F, c, c3, LE);
-        FloatVector high3 = FloatVector.fromMemorySegment(F, c, c3 + VECTOR, LE);
-        FloatVector low4 = FloatVector.fromMemorySegment(F, c, c4, LE);
-        FloatVector high4 = FloatVector.fromMemorySegment(F, c, c4 + VECTOR, LE);
-        FloatVector low5 = FloatVector.fromMemorySegment(F, c, c5, LE);
-        FloatVector high5 = FloatVector.fromMemorySegment(F, c, c5 + VECTOR, LE);
-        for (int k = 0; k < depth; k++) {
-            FloatVector low = FloatVector.fromMemorySegment(F, b, bAt + 2 * VECTOR * k, LE);
-            FloatVector high = FloatVector.fromMemorySegment(F, b, bAt + 2 * VECTOR * k + VECTOR, LE);
-            FloatVector a0 = FloatVector.broadcast(F, a.get(FLOAT, aAt + 4L * k));
+    /**
+     * {@code value}, once a loop has brought {@code k} to {@code depth}. C2 does not see that it is the same, and so does not keep what is made of it in registers
+     * through the loop, where it would push the addresses that the loop needs into vector registers: the tile of six rows took 1.15 times as long.
+     */
+    private static long after(long value, int k, int depth) {
+        return value + (k - depth);
+    }
+
+    private static void rows6(long b, int depth, long a, long c, long cPitch) {
+        long c1 = c + cPitch;
+        long c2 = c + 2 * cPitch;
+        long c3 = c + 3 * cPitch;
+        long c4 = c + 4 * cPitch;
+        long c5 = c + 5 * cPitch;
+        FloatVector low0 = FloatVector.fromMemorySegment(F, ALL, c, LE);
+        FloatVector high0 = FloatVector.fromMemorySegment(F, ALL, c + VECTOR, LE);
+        FloatVector low1 = FloatVector.fromMemorySegment(F, ALL, c1, LE);
+        FloatVector high1 = FloatVector.fromMemorySegment(F, ALL, c1 + VECTOR, LE);
+        FloatVector low2 = FloatVector.fromMemorySegment(F, ALL, c2, LE);
+        FloatVector high2 = FloatVector.fromMemorySegment(F, ALL, c2 + VECTOR, LE);
+        FloatVector low3 = FloatVector.fromMemorySegment(F, ALL, c3, LE);
+        FloatVector high3 = FloatVector.fromMemorySegment(F, ALL, c3 + VECTOR, LE);
+        FloatVector low4 = FloatVector.fromMemorySegment(F, ALL, c4, LE);
+        FloatVector high4 = FloatVector.fromMemorySegment(F, ALL, c4 + VECTOR, LE);
+        FloatVector low5 = FloatVector.fromMemorySegment(F, ALL, c5, LE);
+        FloatVector high5 = FloatVector.fromMemorySegment(F, ALL, c5 + VECTOR, LE);
+        int k = 0;
+        for (; k < depth; k++) {
+            FloatVector low = FloatVector.fromMemorySegment(F, ALL, b + 2 * VECTOR * k, LE);
+            FloatVector high = FloatVector.fromMemorySegment(F, ALL, b + 2 * VECTOR * k + VECTOR, LE);
+            FloatVector a0 = FloatVector.broadcast(F, ALL.get(FLOAT, a + 4L * k));
             low0 = low.fma(a0, low0);
             high0 = high.fma(a0, high0);
-            FloatVector a1 = FloatVector.broadcast(F, a.get(FLOAT, aAt + A_PITCH + 4L * k));
+            FloatVector a1 = FloatVector.broadcast(F, ALL.get(FLOAT, a + A_PITCH + 4L * k));
             low1 = low.fma(a1, low1);
             high1 = high.fma(a1, high1);
-            FloatVector a2 = FloatVector.broadcast(F, a.get(FLOAT, aAt + 2 * A_PITCH + 4L * k));
+            FloatVector a2 = FloatVector.broadcast(F, ALL.get(FLOAT, a + 2 * A_PITCH + 4L * k));
             low2 = low.fma(a2, low2);
             high2 = high.fma(a2, high2);
-            FloatVector a3 = FloatVector.broadcast(F, a.get(FLOAT, aAt + 3 * A_PITCH + 4L * k));
+            FloatVector a3 = FloatVector.broadcast(F, ALL.get(FLOAT, a + 3 * A_PITCH + 4L * k));
             low3 = low.fma(a3, low3);
             high3 = high.fma(a3, high3);
-            FloatVector a4 = FloatVector.broadcast(F, a.get(FLOAT, aAt + 4 * A_PITCH + 4L * k));
+            FloatVector a4 = FloatVector.broadcast(F, ALL.get(FLOAT, a + 4 * A_PITCH + 4L * k));
             low4 = low.fma(a4, low4);
             high4 = high.fma(a4, high4);
-            FloatVector a5 = FloatVector.broadcast(F, a.get(FLOAT, aAt + 5 * A_PITCH + 4L * k));
+            FloatVector a5 = FloatVector.broadcast(F, ALL.get(FLOAT, a + 5 * A_PITCH + 4L * k));
             low5 = low.fma(a5, low5);
             high5 = high.fma(a5, high5);
         }
-        low0.intoMemorySegment(c, cAt, LE);
-        high0.intoMemorySegment(c, cAt + VECTOR, LE);
-        low1.intoMemorySegment(c, c1, LE);
-        high1.intoMemorySegment(c, c1 + VECTOR, LE);
-        low2.intoMemorySegment(c, c2, LE);
-        high2.intoMemorySegment(c, c2 + VECTOR, LE);
-        low3.intoMemorySegment(c, c3, LE);
-        high3.intoMemorySegment(c, c3 + VECTOR, LE);
-        low4.intoMemorySegment(c, c4, LE);
-        high4.intoMemorySegment(c, c4 + VECTOR, LE);
-        low5.intoMemorySegment(c, c5, LE);
-        high5.intoMemorySegment(c, c5 + VECTOR, LE);
+        long at = after(c, k, depth);
+        long pitch = after(cPitch, k, depth);
+        low0.intoMemorySegment(ALL, at, LE);
+        high0.intoMemorySegment(ALL, at + VECTOR, LE);
+        low1.intoMemorySegment(ALL, at + pitch, LE);
+        high1.intoMemorySegment(ALL, at + pitch + VECTOR, LE);
+        low2.intoMemorySegment(ALL, at + 2 * pitch, LE);
+        high2.intoMemorySegment(ALL, at + 2 * pitch + VECTOR, LE);
+        low3.intoMemorySegment(ALL, at + 3 * pitch, LE);
+        high3.intoMemorySegment(ALL, at + 3 * pitch + VECTOR, LE);
+        low4.intoMemorySegment(ALL, at + 4 * pitch, LE);
+        high4.intoMemorySegment(ALL, at + 4 * pitch + VECTOR, LE);
+        low5.intoMemorySegment(ALL, at + 5 * pitch, LE);
+        high5.intoMemorySegment(ALL, at + 5 * pitch + VECTOR, LE);
     }
 
-    private static void rows4(
-            MemorySegment b, long bAt, int depth, MemorySegment a, long aAt, MemorySegment c, long cAt, long cPitch) {
-        long c1 = cAt + cPitch;
-        long c2 = cAt + 2 * cPitch;
-        long c3 = cAt + 3 * cPitch;
-        FloatVector low0 = FloatVector.fromMemorySegment(F, c, cAt, LE);
-        FloatVector high0 = FloatVector.fromMemorySegment(F, c, cAt + VECTOR, LE);
-        FloatVector low1 = FloatVector.fromMemorySegment(F, c, c1, LE);
-        FloatVector high1 = FloatVector.fromMemorySegment(F, c, c1 + VECTOR, LE);
-        FloatVector low2 = FloatVector.fromMemorySegment(F, c, c2, LE);
-        FloatVector high2 = FloatVector.fromMemorySegment(F, c, c2 + VECTOR, LE);
-        FloatVector low3 = FloatVector.fromMemorySegment(F, c, c3, LE);
-        FloatVector high3 = FloatVector.fromMemorySegment(F, c, c3 + VECTOR, LE);
-        for (int k = 0; k < depth; k++) {
-            FloatVector low = FloatVector.fromMemorySegment(F, b, bAt + 2 * VECTOR * k, LE);
-            FloatVector high = FloatVector.fromMemorySegment(F, b, bAt + 2 * VECTOR * k + VECTOR, LE);
-            FloatVector a0 = FloatVector.broadcast(F, a.get(FLOAT, aAt + 4L * k));
+    private static void rows4(long b, int depth, long a, long c, long cPitch) {
+        long c1 = c + cPitch;
+        long c2 = c + 2 * cPitch;
+        long c3 = c + 3 * cPitch;
+        FloatVector low0 = FloatVector.fromMemorySegment(F, ALL, c, LE);
+        FloatVector high0 = FloatVector.fromMemorySegment(F, ALL, c + VECTOR, LE);
+        FloatVector low1 = FloatVector.fromMemorySegment(F, ALL, c1, LE);
+        FloatVector high1 = FloatVector.fromMemorySegment(F, ALL, c1 + VECTOR, LE);
+        FloatVector low2 = FloatVector.fromMemorySegment(F, ALL, c2, LE);
+        FloatVector high2 = FloatVector.fromMemorySegment(F, ALL, c2 + VECTOR, LE);
+        FloatVector low3 = FloatVector.fromMemorySegment(F, ALL, c3, LE);
+        FloatVector high3 = FloatVector.fromMemorySegment(F, ALL, c3 + VECTOR, LE);
+        int k = 0;
+        for (; k < depth; k++) {
+            FloatVector low = FloatVector.fromMemorySegment(F, ALL, b + 2 * VECTOR * k, LE);
+            FloatVector high = FloatVector.fromMemorySegment(F, ALL, b + 2 * VECTOR * k + VECTOR, LE);
+            FloatVector a0 = FloatVector.broadcast(F, ALL.get(FLOAT, a + 4L * k));
             low0 = low.fma(a0, low0);
             high0 = high.fma(a0, high0);
-            FloatVector a1 = FloatVector.broadcast(F, a.get(FLOAT, aAt + A_PITCH + 4L * k));
+            FloatVector a1 = FloatVector.broadcast(F, ALL.get(FLOAT, a + A_PITCH + 4L * k));
             low1 = low.fma(a1, low1);
             high1 = high.fma(a1, high1);
-            FloatVector a2 = FloatVector.broadcast(F, a.get(FLOAT, aAt + 2 * A_PITCH + 4L * k));
+            FloatVector a2 = FloatVector.broadcast(F, ALL.get(FLOAT, a + 2 * A_PITCH + 4L * k));
             low2 = low.fma(a2, low2);
             high2 = high.fma(a2, high2);
-            FloatVector a3 = FloatVector.broadcast(F, a.get(FLOAT, aAt + 3 * A_PITCH + 4L * k));
+            FloatVector a3 = FloatVector.broadcast(F, ALL.get(FLOAT, a + 3 * A_PITCH + 4L * k));
             low3 = low.fma(a3, low3);
             high3 = high.fma(a3, high3);
         }
-        low0.intoMemorySegment(c, cAt, LE);
-        high0.intoMemorySegment(c, cAt + VECTOR, LE);
-        low1.intoMemorySegment(c, c1, LE);
-        high1.intoMemorySegment(c, c1 + VECTOR, LE);
-        low2.intoMemorySegment(c, c2, LE);
-        high2.intoMemorySegment(c, c2 + VECTOR, LE);
-        low3.intoMemorySegment(c, c3, LE);
-        high3.intoMemorySegment(c, c3 + VECTOR, LE);
+        long at = after(c, k, depth);
+        long pitch = after(cPitch, k, depth);
+        low0.intoMemorySegment(ALL, at, LE);
+        high0.intoMemorySegment(ALL, at + VECTOR, LE);
+        low1.intoMemorySegment(ALL, at + pitch, LE);
+        high1.intoMemorySegment(ALL, at + pitch + VECTOR, LE);
+        low2.intoMemorySegment(ALL, at + 2 * pitch, LE);
+        high2.intoMemorySegment(ALL, at + 2 * pitch + VECTOR, LE);
+        low3.intoMemorySegment(ALL, at + 3 * pitch, LE);
+        high3.intoMemorySegment(ALL, at + 3 * pitch + VECTOR, LE);
     }
 
-    private static void rows3(
-            MemorySegment b, long bAt, int depth, MemorySegment a, long aAt, MemorySegment c, long cAt, long cPitch) {
-        long c1 = cAt + cPitch;
-        long c2 = cAt + 2 * cPitch;
-        FloatVector low0 = FloatVector.fromMemorySegment(F, c, cAt, LE);
-        FloatVector high0 = FloatVector.fromMemorySegment(F, c, cAt + VECTOR, LE);
-        FloatVector low1 = FloatVector.fromMemorySegment(F, c, c1, LE);
-        FloatVector high1 = FloatVector.fromMemorySegment(F, c, c1 + VECTOR, LE);
-        FloatVector low2 = FloatVector.fromMemorySegment(F, c, c2, LE);
-        FloatVector high2 = FloatVector.fromMemorySegment(F, c, c2 + VECTOR, LE);
-        for (int k = 0; k < depth; k++) {
-            FloatVector low = FloatVector.fromMemorySegment(F, b, bAt + 2 * VECTOR * k, LE);
-            FloatVector high = FloatVector.fromMemorySegment(F, b, bAt + 2 * VECTOR * k + VECTOR, LE);
-            FloatVector a0 = FloatVector.broadcast(F, a.get(FLOAT, aAt + 4L * k));
+    private static void rows3(long b, int depth, long a, long c, long cPitch) {
+        long c1 = c + cPitch;
+        long c2 = c + 2 * cPitch;
+        FloatVector low0 = FloatVector.fromMemorySegment(F, ALL, c, LE);
+        FloatVector high0 = FloatVector.fromMemorySegment(F, ALL, c + VECTOR, LE);
+        FloatVector low1 = FloatVector.fromMemorySegment(F, ALL, c1, LE);
+        FloatVector high1 = FloatVector.fromMemorySegment(F, ALL, c1 + VECTOR, LE);
+        FloatVector low2 = FloatVector.fromMemorySegment(F, ALL, c2, LE);
+        FloatVector high2 = FloatVector.fromMemorySegment(F, ALL, c2 + VECTOR, LE);
+        int k = 0;
+        for (; k < depth; k++) {
+            FloatVector low = FloatVector.fromMemorySegment(F, ALL, b + 2 * VECTOR * k, LE);
+            FloatVector high = FloatVector.fromMemorySegment(F, ALL, b + 2 * VECTOR * k + VECTOR, LE);
+            FloatVector a0 = FloatVector.broadcast(F, ALL.get(FLOAT, a + 4L * k));
             low0 = low.fma(a0, low0);
             high0 = high.fma(a0, high0);
-            FloatVector a1 = FloatVector.broadcast(F, a.get(FLOAT, aAt + A_PITCH + 4L * k));
+            FloatVector a1 = FloatVector.broadcast(F, ALL.get(FLOAT, a + A_PITCH + 4L * k));
             low1 = low.fma(a1, low1);
             high1 = high.fma(a1, high1);
-            FloatVector a2 = FloatVector.broadcast(F, a.get(FLOAT, aAt + 2 * A_PITCH + 4L * k));
+            FloatVector a2 = FloatVector.broadcast(F, ALL.get(FLOAT, a + 2 * A_PITCH + 4L * k));
             low2 = low.fma(a2, low2);
             high2 = high.fma(a2, high2);
         }
-        low0.intoMemorySegment(c, cAt, LE);
-        high0.intoMemorySegment(c, cAt + VECTOR, LE);
-        low1.intoMemorySegment(c, c1, LE);
-        high1.intoMemorySegment(c, c1 + VECTOR, LE);
-        low2.intoMemorySegment(c, c2, LE);
-        high2.intoMemorySegment(c, c2 + VECTOR, LE);
+        long at = after(c, k, depth);
+        long pitch = after(cPitch, k, depth);
+        low0.intoMemorySegment(ALL, at, LE);
+        high0.intoMemorySegment(ALL, at + VECTOR, LE);
+        low1.intoMemorySegment(ALL, at + pitch, LE);
+        high1.intoMemorySegment(ALL, at + pitch + VECTOR, LE);
+        low2.intoMemorySegment(ALL, at + 2 * pitch, LE);
+        high2.intoMemorySegment(ALL, at + 2 * pitch + VECTOR, LE);
     }
 
-    private static void rows2(
-            MemorySegment b, long bAt, int depth, MemorySegment a, long aAt, MemorySegment c, long cAt, long cPitch) {
-        long c1 = cAt + cPitch;
-        FloatVector low0 = FloatVector.fromMemorySegment(F, c, cAt, LE);
-        FloatVector high0 = FloatVector.fromMemorySegment(F, c, cAt + VECTOR, LE);
-        FloatVector low1 = FloatVector.fromMemorySegment(F, c, c1, LE);
-        FloatVector high1 = FloatVector.fromMemorySegment(F, c, c1 + VECTOR, LE);
-        for (int k = 0; k < depth; k++) {
-            FloatVector low = FloatVector.fromMemorySegment(F, b, bAt + 2 * VECTOR * k, LE);
-            FloatVector high = FloatVector.fromMemorySegment(F, b, bAt + 2 * VECTOR * k + VECTOR, LE);
-            FloatVector a0 = FloatVector.broadcast(F, a.get(FLOAT, aAt + 4L * k));
+    private static void rows2(long b, int depth, long a, long c, long cPitch) {
+        long c1 = c + cPitch;
+        FloatVector low0 = FloatVector.fromMemorySegment(F, ALL, c, LE);
+        FloatVector high0 = FloatVector.fromMemorySegment(F, ALL, c + VECTOR, LE);
+        FloatVector low1 = FloatVector.fromMemorySegment(F, ALL, c1, LE);
+        FloatVector high1 = FloatVector.fromMemorySegment(F, ALL, c1 + VECTOR, LE);
+        int k = 0;
+        for (; k < depth; k++) {
+            FloatVector low = FloatVector.fromMemorySegment(F, ALL, b + 2 * VECTOR * k, LE);
+            FloatVector high = FloatVector.fromMemorySegment(F, ALL, b + 2 * VECTOR * k + VECTOR, LE);
+            FloatVector a0 = FloatVector.broadcast(F, ALL.get(FLOAT, a + 4L * k));
             low0 = low.fma(a0, low0);
             high0 = high.fma(a0, high0);
-            FloatVector a1 = FloatVector.broadcast(F, a.get(FLOAT, aAt + A_PITCH + 4L * k));
+            FloatVector a1 = FloatVector.broadcast(F, ALL.get(FLOAT, a + A_PITCH + 4L * k));
             low1 = low.fma(a1, low1);
             high1 = high.fma(a1, high1);
         }
-        low0.intoMemorySegment(c, cAt, LE);
-        high0.intoMemorySegment(c, cAt + VECTOR, LE);
-        low1.intoMemorySegment(c, c1, LE);
-        high1.intoMemorySegment(c, c1 + VECTOR, LE);
+        long at = after(c, k, depth);
+        long pitch = after(cPitch, k, depth);
+        low0.intoMemorySegment(ALL, at, LE);
+        high0.intoMemorySegment(ALL, at + VECTOR, LE);
+        low1.intoMemorySegment(ALL, at + pitch, LE);
+        high1.intoMemorySegment(ALL, at + pitch + VECTOR, LE);
     }
 
-    private static void rows1(
-            MemorySegment b, long bAt, int depth, MemorySegment a, long aAt, MemorySegment c, long cAt) {
-        FloatVector low0 = FloatVector.fromMemorySegment(F, c, cAt, LE);
-        FloatVector high0 = FloatVector.fromMemorySegment(F, c, cAt + VECTOR, LE);
+    private static void rows1(long b, int depth, long a, long c) {
+        FloatVector low0 = FloatVector.fromMemorySegment(F, ALL, c, LE);
+        FloatVector high0 = FloatVector.fromMemorySegment(F, ALL, c + VECTOR, LE);
         for (int k = 0; k < depth; k++) {
-            FloatVector low = FloatVector.fromMemorySegment(F, b, bAt + 2 * VECTOR * k, LE);
-            FloatVector high = FloatVector.fromMemorySegment(F, b, bAt + 2 * VECTOR * k + VECTOR, LE);
-            FloatVector a0 = FloatVector.broadcast(F, a.get(FLOAT, aAt + 4L * k));
+            FloatVector low = FloatVector.fromMemorySegment(F, ALL, b + 2 * VECTOR * k, LE);
+            FloatVector high = FloatVector.fromMemorySegment(F, ALL, b + 2 * VECTOR * k + VECTOR, LE);
+            FloatVector a0 = FloatVector.broadcast(F, ALL.get(FLOAT, a + 4L * k));
             low0 = low.fma(a0, low0);
             high0 = high.fma(a0, high0);
         }
-        low0.intoMemorySegment(c, cAt, LE);
-        high0.intoMemorySegment(c, cAt + VECTOR, LE);
+        low0.intoMemorySegment(ALL, c, LE);
+        high0.intoMemorySegment(ALL, c + VECTOR, LE);
     }
 }

@@ -9,16 +9,15 @@ import static ai.winnow.kernels.simd.Lanes.FLOAT;
 import static ai.winnow.kernels.simd.Lanes.I;
 import static ai.winnow.kernels.simd.Lanes.LE;
 import static ai.winnow.kernels.simd.Lanes.ODD_LANES;
+import static ai.winnow.kernels.simd.Memory.ALL;
 
 import ai.winnow.tensor.Layout.ScaledGroups;
-import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.ByteVector;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorShape;
 import jdk.incubator.vector.VectorSpecies;
-import org.jspecify.annotations.Nullable;
 
 /**
  * Halves of bytes to floats. A byte is widened to an int; its lower half, put into the fraction of 2^23, is the number 2^23 + half, and its upper half, put
@@ -56,42 +55,36 @@ final class Int4 {
      * A column-major block as f32 [inputs][pitch]: outputs {@code lo} to {@code lo + width} rounded up to whole cells, of {@code inputs} inputs.
      * {@code lo} is a multiple of 32.
      *
-     * @param index the int32 inputs, or null for the first
+     * @param index the int32 inputs, or 0 for the first
      */
     static void widenColumns(
-            MemorySegment w,
-            long wAt,
+            long w,
             long rowBytes,
-            long scalesAt,
+            long scales,
             long scaleBytes,
             int group,
-            @Nullable MemorySegment index,
-            long indexAt,
+            long index,
             int lo,
             int width,
             int inputs,
-            MemorySegment to,
-            long toAt,
+            long to,
             long pitch) {
         int shift = Integer.numberOfTrailingZeros(group / 2);
         long begin = lo / 2L;
         long end = begin + (width + CELL - 1) / CELL * (CELL / 2L);
         for (int j = 0; j < inputs; j++) {
-            long input = ColumnOrder.input(index, indexAt, j);
+            long input = ColumnOrder.input(index, j);
             widenColumn(
-                    w,
-                    wAt + input * rowBytes,
-                    scalesAt + input * scaleBytes,
+                    w + input * rowBytes,
+                    scales + input * scaleBytes,
                     shift,
                     begin,
                     end,
-                    to,
-                    toAt + j * pitch - outputs(begin));
+                    to + j * pitch - outputs(begin));
         }
     }
 
-    private static void widenColumn(
-            MemorySegment w, long row, long scales, int shift, long begin, long end, MemorySegment to, long toAt) {
+    private static void widenColumn(long row, long scales, int shift, long begin, long end, long to) {
         IntVector lower = IntVector.broadcast(I, LOWER);
         IntVector upper = IntVector.broadcast(I, UPPER);
         IntVector lowerOnes = IntVector.broadcast(I, LOWER_ONES);
@@ -99,22 +92,22 @@ final class Int4 {
         FloatVector lowerZero = FloatVector.broadcast(F, LOWER_ZERO);
         FloatVector upperZero = FloatVector.broadcast(F, UPPER_ZERO);
         for (long k = begin; k < end; k += COUNT) {
-            long at = toAt + outputs(k);
+            long at = to + outputs(k);
             IntVector v = (IntVector)
-                    ByteVector.fromMemorySegment(QUARTER, w, row + k, LE).convertShape(VectorOperators.B2I, I, 0);
-            FloatVector scale = FloatVector.broadcast(F, w.get(FLOAT, scales + ((k >> shift) << 2)));
+                    ByteVector.fromMemorySegment(QUARTER, ALL, row + k, LE).convertShape(VectorOperators.B2I, I, 0);
+            FloatVector scale = FloatVector.broadcast(F, ALL.get(FLOAT, scales + ((k >> shift) << 2)));
             v.and(lower)
                     .or(lowerOnes)
                     .reinterpretAsFloats()
                     .sub(lowerZero)
                     .mul(scale)
-                    .intoMemorySegment(to, at, LE);
+                    .intoMemorySegment(ALL, at, LE);
             v.and(upper)
                     .or(upperOnes)
                     .reinterpretAsFloats()
                     .sub(upperZero)
                     .mul(scale)
-                    .intoMemorySegment(to, at + 64, LE);
+                    .intoMemorySegment(ALL, at + 64, LE);
         }
     }
 
@@ -122,16 +115,7 @@ final class Int4 {
      * A row-major run as f32: {@code count} elements of a row from element {@code from}, a multiple of 32, on. Writes whole steps of 2 * COUNT elements if
      * {@code overrun}, else no more than it must.
      */
-    static void widenRow(
-            MemorySegment w,
-            long row,
-            long scales,
-            int group,
-            int from,
-            int count,
-            boolean overrun,
-            MemorySegment to,
-            long toAt) {
+    static void widenRow(long row, long scales, int group, int from, int count, boolean overrun, long to) {
         IntVector lower = IntVector.broadcast(I, LOWER);
         IntVector upper = IntVector.broadcast(I, UPPER);
         IntVector lowerOnes = IntVector.broadcast(I, LOWER_ONES);
@@ -140,9 +124,9 @@ final class Int4 {
         FloatVector upperZero = FloatVector.broadcast(F, UPPER_ZERO);
         int whole = overrun ? count : count / (2 * COUNT) * (2 * COUNT);
         for (int i = 0; i < whole; i += 2 * COUNT) {
-            IntVector v = (IntVector) ByteVector.fromMemorySegment(QUARTER, w, row + (from + i) / 2, LE)
+            IntVector v = (IntVector) ByteVector.fromMemorySegment(QUARTER, ALL, row + (from + i) / 2, LE)
                     .convertShape(VectorOperators.B2I, I, 0);
-            FloatVector scale = FloatVector.broadcast(F, w.get(FLOAT, scales + 4L * ((from + i) / group)));
+            FloatVector scale = FloatVector.broadcast(F, ALL.get(FLOAT, scales + 4L * ((from + i) / group)));
             FloatVector evens = v.and(lower)
                     .or(lowerOnes)
                     .reinterpretAsFloats()
@@ -155,15 +139,15 @@ final class Int4 {
                     .mul(scale);
             evens.rearrange(DOUBLE_LOW)
                     .blend(odds.rearrange(DOUBLE_LOW), ODD_LANES)
-                    .intoMemorySegment(to, toAt + 4L * i, LE);
+                    .intoMemorySegment(ALL, to + 4L * i, LE);
             evens.rearrange(DOUBLE_HIGH)
                     .blend(odds.rearrange(DOUBLE_HIGH), ODD_LANES)
-                    .intoMemorySegment(to, toAt + 4L * (i + COUNT), LE);
+                    .intoMemorySegment(ALL, to + 4L * (i + COUNT), LE);
         }
         for (int i = whole; i < count; i++) {
             int place = from + i;
-            int element = ((w.get(BYTE, row + place / 2) >> (4 * (place % 2))) & 0xf) - 8;
-            to.set(FLOAT, toAt + 4L * i, element * w.get(FLOAT, scales + 4L * (place / group)));
+            int element = ((ALL.get(BYTE, row + place / 2) >> (4 * (place % 2))) & 0xf) - 8;
+            ALL.set(FLOAT, to + 4L * i, element * ALL.get(FLOAT, scales + 4L * (place / group)));
         }
     }
 }

@@ -6,13 +6,12 @@ import static ai.winnow.kernels.simd.Lanes.F;
 import static ai.winnow.kernels.simd.Lanes.FLOAT;
 import static ai.winnow.kernels.simd.Lanes.I;
 import static ai.winnow.kernels.simd.Lanes.LE;
+import static ai.winnow.kernels.simd.Memory.ALL;
 
-import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.ByteVector;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.VectorOperators;
-import org.jspecify.annotations.Nullable;
 
 /**
  * y[lo:hi] = bias[lo:hi] + sum over j of x[j] * (scale[j, group of o] * W[j, o]), W int4 stored [in][out] in cells of 32 outputs
@@ -32,154 +31,107 @@ public final class Int4ColumnLinear {
     private Int4ColumnLinear() {}
 
     /**
-     * All inputs. {@code bias} may be null; {@code rowBytes} and {@code scaleBytes} are the distances between two inputs' rows of elements and of scales.
+     * All inputs. {@code bias} may be 0; {@code rowBytes} and {@code scaleBytes} are the distances between two inputs' rows of elements and of scales.
      */
     public static void dense(
-            MemorySegment w,
-            long wAt,
+            long w,
             long rowBytes,
             int inputs,
-            long scalesAt,
+            long scales,
             long scaleBytes,
             int group,
-            MemorySegment x,
-            long xAt,
-            @Nullable MemorySegment bias,
-            long biasAt,
-            MemorySegment y,
-            long yAt,
+            long x,
+            long bias,
+            long y,
             int lo,
             int hi) {
-        run(w, wAt, rowBytes, null, 0, inputs, scalesAt, scaleBytes, group, x, xAt, bias, biasAt, y, yAt, lo, hi);
+        run(w, rowBytes, 0, inputs, scales, scaleBytes, group, x, bias, y, lo, hi);
     }
 
     /** The inputs of the ascending int32 list {@code index[0..listed)}. */
     public static void listed(
-            MemorySegment w,
-            long wAt,
+            long w,
             long rowBytes,
-            MemorySegment index,
-            long indexAt,
+            long index,
             int listed,
-            long scalesAt,
+            long scales,
             long scaleBytes,
             int group,
-            MemorySegment x,
-            long xAt,
-            @Nullable MemorySegment bias,
-            long biasAt,
-            MemorySegment y,
-            long yAt,
+            long x,
+            long bias,
+            long y,
             int lo,
             int hi) {
-        run(
-                w,
-                wAt,
-                rowBytes,
-                index,
-                indexAt,
-                listed,
-                scalesAt,
-                scaleBytes,
-                group,
-                x,
-                xAt,
-                bias,
-                biasAt,
-                y,
-                yAt,
-                lo,
-                hi);
+        run(w, rowBytes, index, listed, scales, scaleBytes, group, x, bias, y, lo, hi);
     }
 
     private static void run(
-            MemorySegment w,
-            long wAt,
+            long w,
             long rowBytes,
-            @Nullable MemorySegment index,
-            long indexAt,
+            long index,
             int listed,
-            long scalesAt,
+            long scales,
             long scaleBytes,
             int group,
-            MemorySegment x,
-            long xAt,
-            @Nullable MemorySegment bias,
-            long biasAt,
-            MemorySegment y,
-            long yAt,
+            long x,
+            long bias,
+            long y,
             int lo,
             int hi) {
         assert lo % group == 0;
         int whole = hi / Int4.CELL * Int4.CELL;
         // Bytes of a row, shifted by this, are groups.
         int shift = Integer.numberOfTrailingZeros(group / 2);
-        ColumnOrder.start(bias, biasAt, y, yAt, lo, hi);
-        slabs(w, wAt, rowBytes, index, indexAt, listed, scalesAt, scaleBytes, shift, x, xAt, y, yAt, lo, whole);
+        ColumnOrder.start(bias, y, lo, hi);
+        slabs(w, rowBytes, index, listed, scales, scaleBytes, shift, x, y, lo, whole);
         if (whole < hi) {
-            tail(w, wAt, rowBytes, index, indexAt, listed, scalesAt, scaleBytes, group, x, xAt, y, yAt, whole, hi);
+            tail(w, rowBytes, index, listed, scales, scaleBytes, group, x, y, whole, hi);
         }
     }
 
     /** Whole cells of outputs, lo..hi. On its own: C2 then has no other body to inline beside it. */
     private static void slabs(
-            MemorySegment w,
-            long wAt,
+            long w,
             long rowBytes,
-            @Nullable MemorySegment index,
-            long indexAt,
+            long index,
             int listed,
-            long scalesAt,
+            long scales,
             long scaleBytes,
             int shift,
-            MemorySegment x,
-            long xAt,
-            MemorySegment y,
-            long yAt,
+            long x,
+            long y,
             int lo,
             int hi) {
         for (int from = lo; from < hi; from += SLAB) {
             long bytes = (Math.min(from + SLAB, hi) - from) / 2L;
-            long ws = wAt + from / 2;
-            long scales = scalesAt + (((from / 2) >> shift) << 2);
-            long ys = yAt + 4L * from;
+            long ws = w + from / 2;
+            long slabScales = scales + (((from / 2) >> shift) << 2);
+            long ys = y + 4L * from;
             int p = 0;
             for (; p + 2 <= listed; p += 2) {
-                long j0 = ColumnOrder.input(index, indexAt, p);
-                long j1 = ColumnOrder.input(index, indexAt, p + 1);
+                long j0 = ColumnOrder.input(index, p);
+                long j1 = ColumnOrder.input(index, p + 1);
                 add2(
-                        w,
                         ws + j0 * rowBytes,
                         ws + j1 * rowBytes,
-                        scales + j0 * scaleBytes,
-                        scales + j1 * scaleBytes,
+                        slabScales + j0 * scaleBytes,
+                        slabScales + j1 * scaleBytes,
                         shift,
-                        x.get(FLOAT, xAt + 4 * j0),
-                        x.get(FLOAT, xAt + 4 * j1),
-                        y,
+                        ALL.get(FLOAT, x + 4 * j0),
+                        ALL.get(FLOAT, x + 4 * j1),
                         ys,
                         bytes);
             }
             if (p < listed) {
-                long j0 = ColumnOrder.input(index, indexAt, p);
-                add1(w, ws + j0 * rowBytes, scales + j0 * scaleBytes, shift, x.get(FLOAT, xAt + 4 * j0), y, ys, bytes);
+                long j0 = ColumnOrder.input(index, p);
+                add1(ws + j0 * rowBytes, slabScales + j0 * scaleBytes, shift, ALL.get(FLOAT, x + 4 * j0), ys, bytes);
             }
         }
     }
 
     /** The rows of two inputs. */
     private static void add2(
-            MemorySegment w,
-            long w0,
-            long w1,
-            long scale0,
-            long scale1,
-            int shift,
-            float x0,
-            float x1,
-            MemorySegment y,
-            long ys,
-            long bytes) {
+            long w0, long w1, long scale0, long scale1, int shift, float x0, float x1, long ys, long bytes) {
         FloatVector b0 = FloatVector.broadcast(F, x0);
         FloatVector b1 = FloatVector.broadcast(F, x1);
         IntVector lower = IntVector.broadcast(I, Int4.LOWER);
@@ -191,11 +143,11 @@ public final class Int4ColumnLinear {
         for (long k = 0; k < bytes; k += COUNT) {
             long to = ys + Int4.outputs(k);
             long group = (k >> shift) << 2;
-            FloatVector s0 = FloatVector.fromMemorySegment(F, y, to, LE);
-            FloatVector s1 = FloatVector.fromMemorySegment(F, y, to + 64, LE);
+            FloatVector s0 = FloatVector.fromMemorySegment(F, ALL, to, LE);
+            FloatVector s1 = FloatVector.fromMemorySegment(F, ALL, to + 64, LE);
             IntVector v0 = (IntVector)
-                    ByteVector.fromMemorySegment(Int4.QUARTER, w, w0 + k, LE).convertShape(VectorOperators.B2I, I, 0);
-            FloatVector m0 = FloatVector.broadcast(F, w.get(FLOAT, scale0 + group));
+                    ByteVector.fromMemorySegment(Int4.QUARTER, ALL, w0 + k, LE).convertShape(VectorOperators.B2I, I, 0);
+            FloatVector m0 = FloatVector.broadcast(F, ALL.get(FLOAT, scale0 + group));
             s0 = v0.and(lower)
                     .or(lowerOnes)
                     .reinterpretAsFloats()
@@ -209,8 +161,8 @@ public final class Int4ColumnLinear {
                     .mul(m0)
                     .fma(b0, s1);
             IntVector v1 = (IntVector)
-                    ByteVector.fromMemorySegment(Int4.QUARTER, w, w1 + k, LE).convertShape(VectorOperators.B2I, I, 0);
-            FloatVector m1 = FloatVector.broadcast(F, w.get(FLOAT, scale1 + group));
+                    ByteVector.fromMemorySegment(Int4.QUARTER, ALL, w1 + k, LE).convertShape(VectorOperators.B2I, I, 0);
+            FloatVector m1 = FloatVector.broadcast(F, ALL.get(FLOAT, scale1 + group));
             s0 = v1.and(lower)
                     .or(lowerOnes)
                     .reinterpretAsFloats()
@@ -223,13 +175,12 @@ public final class Int4ColumnLinear {
                     .sub(upperZero)
                     .mul(m1)
                     .fma(b1, s1);
-            s0.intoMemorySegment(y, to, LE);
-            s1.intoMemorySegment(y, to + 64, LE);
+            s0.intoMemorySegment(ALL, to, LE);
+            s1.intoMemorySegment(ALL, to + 64, LE);
         }
     }
 
-    private static void add1(
-            MemorySegment w, long w0, long scale0, int shift, float x0, MemorySegment y, long ys, long bytes) {
+    private static void add1(long w0, long scale0, int shift, float x0, long ys, long bytes) {
         FloatVector b0 = FloatVector.broadcast(F, x0);
         IntVector lower = IntVector.broadcast(I, Int4.LOWER);
         IntVector upper = IntVector.broadcast(I, Int4.UPPER);
@@ -239,11 +190,11 @@ public final class Int4ColumnLinear {
         FloatVector upperZero = FloatVector.broadcast(F, Int4.UPPER_ZERO);
         for (long k = 0; k < bytes; k += COUNT) {
             long to = ys + Int4.outputs(k);
-            FloatVector s0 = FloatVector.fromMemorySegment(F, y, to, LE);
-            FloatVector s1 = FloatVector.fromMemorySegment(F, y, to + 64, LE);
+            FloatVector s0 = FloatVector.fromMemorySegment(F, ALL, to, LE);
+            FloatVector s1 = FloatVector.fromMemorySegment(F, ALL, to + 64, LE);
             IntVector v0 = (IntVector)
-                    ByteVector.fromMemorySegment(Int4.QUARTER, w, w0 + k, LE).convertShape(VectorOperators.B2I, I, 0);
-            FloatVector m0 = FloatVector.broadcast(F, w.get(FLOAT, scale0 + ((k >> shift) << 2)));
+                    ByteVector.fromMemorySegment(Int4.QUARTER, ALL, w0 + k, LE).convertShape(VectorOperators.B2I, I, 0);
+            FloatVector m0 = FloatVector.broadcast(F, ALL.get(FLOAT, scale0 + ((k >> shift) << 2)));
             s0 = v0.and(lower)
                     .or(lowerOnes)
                     .reinterpretAsFloats()
@@ -256,37 +207,33 @@ public final class Int4ColumnLinear {
                     .sub(upperZero)
                     .mul(m0)
                     .fma(b0, s1);
-            s0.intoMemorySegment(y, to, LE);
-            s1.intoMemorySegment(y, to + 64, LE);
+            s0.intoMemorySegment(ALL, to, LE);
+            s1.intoMemorySegment(ALL, to + 64, LE);
         }
     }
 
     /** The last outputs, fewer than a cell: the same chains in scalar code. */
     private static void tail(
-            MemorySegment w,
-            long wAt,
+            long w,
             long rowBytes,
-            @Nullable MemorySegment index,
-            long indexAt,
+            long index,
             int listed,
-            long scalesAt,
+            long scales,
             long scaleBytes,
             int group,
-            MemorySegment x,
-            long xAt,
-            MemorySegment y,
-            long yAt,
+            long x,
+            long y,
             int whole,
             int hi) {
         for (int p = 0; p < listed; p++) {
-            long j = ColumnOrder.input(index, indexAt, p);
-            long row = wAt + j * rowBytes + whole / 2;
-            float xj = x.get(FLOAT, xAt + 4 * j);
-            float scale = w.get(FLOAT, scalesAt + j * scaleBytes + 4L * (whole / group));
+            long j = ColumnOrder.input(index, p);
+            long row = w + j * rowBytes + whole / 2;
+            float xj = ALL.get(FLOAT, x + 4 * j);
+            float scale = ALL.get(FLOAT, scales + j * scaleBytes + 4L * (whole / group));
             for (int o = whole; o < hi; o++) {
                 int place = o - whole;
-                int element = ((w.get(BYTE, row + place % 16) >> (4 * (place / 16))) & 0xf) - 8;
-                y.set(FLOAT, yAt + 4L * o, Math.fma(element * scale, xj, y.get(FLOAT, yAt + 4L * o)));
+                int element = ((ALL.get(BYTE, row + place % 16) >> (4 * (place / 16))) & 0xf) - 8;
+                ALL.set(FLOAT, y + 4L * o, Math.fma(element * scale, xj, ALL.get(FLOAT, y + 4L * o)));
             }
         }
     }

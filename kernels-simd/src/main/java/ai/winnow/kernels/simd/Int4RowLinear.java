@@ -6,14 +6,13 @@ import static ai.winnow.kernels.simd.Lanes.FLOAT;
 import static ai.winnow.kernels.simd.Lanes.I;
 import static ai.winnow.kernels.simd.Lanes.INT;
 import static ai.winnow.kernels.simd.Lanes.LE;
+import static ai.winnow.kernels.simd.Memory.ALL;
 
 import ai.winnow.tensor.Layout.ScaledGroups;
-import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorShuffle;
-import org.jspecify.annotations.Nullable;
 
 /**
  * y[o] = bias[o] + sum over groups g of scale[o, g] * sum over k in g of x[k] * W[o, k], W int4 stored [out][in] in whole groups
@@ -50,152 +49,92 @@ public final class Int4RowLinear {
     }
 
     /** Once a call: x in blocks of [input / 8 remainder][input / 8], filled up with zeros, as {@link #dense} and {@link #masked} want it. */
-    public static void prepare(MemorySegment x, long xAt, int inputs, MemorySegment prepared, long preparedAt) {
+    public static void prepare(long x, int inputs, long prepared) {
         for (int block = 0; block < inputs; block += BLOCK) {
             for (int lane = 0; lane < COUNT; lane++) {
                 for (int n = 0; n < 8; n++) {
                     int k = block + 8 * lane + n;
-                    float value = k < inputs ? x.get(FLOAT, xAt + 4L * k) : 0;
-                    prepared.set(FLOAT, preparedAt + 4L * (block + COUNT * n + lane), value);
+                    float value = k < inputs ? ALL.get(FLOAT, x + 4L * k) : 0;
+                    ALL.set(FLOAT, prepared + 4L * (block + COUNT * n + lane), value);
                 }
             }
         }
     }
 
     /**
-     * Rows lo..hi. {@code bias} may be null; {@code rowBytes} and {@code scaleBytes} are the distances between two rows of elements and of scales; scratch
+     * Rows lo..hi. {@code bias} may be 0; {@code rowBytes} and {@code scaleBytes} are the distances between two rows of elements and of scales; scratch
      * is the thread's own and has {@link #SCRATCH_BYTES}.
      */
     public static void dense(
-            MemorySegment w,
-            long wAt,
+            long w,
             long rowBytes,
             int inputs,
-            long scalesAt,
+            long scales,
             long scaleBytes,
             int group,
-            MemorySegment x,
-            long xAt,
-            @Nullable MemorySegment bias,
-            long biasAt,
-            MemorySegment y,
-            long yAt,
+            long x,
+            long bias,
+            long y,
             int lo,
             int hi,
-            MemorySegment scratch,
-            long scratchAt) {
+            long scratch) {
         for (int o = lo; o < hi; o++) {
-            row(
-                    w,
-                    wAt,
-                    rowBytes,
-                    inputs,
-                    scalesAt,
-                    scaleBytes,
-                    group,
-                    x,
-                    xAt,
-                    bias,
-                    biasAt,
-                    y,
-                    yAt,
-                    scratch,
-                    scratchAt,
-                    o);
+            row(w, rowBytes, inputs, scales, scaleBytes, group, x, bias, y, scratch, o);
         }
     }
 
     /** Those of rows lo..hi that are in the ascending int32 list {@code rows[0..listed)}; the other outputs of lo..hi become zero. */
     public static void masked(
-            MemorySegment w,
-            long wAt,
+            long w,
             long rowBytes,
             int inputs,
-            long scalesAt,
+            long scales,
             long scaleBytes,
             int group,
-            MemorySegment rows,
-            long rowsAt,
+            long rows,
             int listed,
-            MemorySegment x,
-            long xAt,
-            @Nullable MemorySegment bias,
-            long biasAt,
-            MemorySegment y,
-            long yAt,
+            long x,
+            long bias,
+            long y,
             int lo,
             int hi,
-            MemorySegment scratch,
-            long scratchAt) {
-        Lanes.zero(y, yAt + 4L * lo, hi - lo);
-        int end = RowOrder.firstAtLeast(rows, rowsAt, listed, hi);
-        for (int p = RowOrder.firstAtLeast(rows, rowsAt, listed, lo); p < end; p++) {
-            row(
-                    w,
-                    wAt,
-                    rowBytes,
-                    inputs,
-                    scalesAt,
-                    scaleBytes,
-                    group,
-                    x,
-                    xAt,
-                    bias,
-                    biasAt,
-                    y,
-                    yAt,
-                    scratch,
-                    scratchAt,
-                    rows.get(INT, rowsAt + 4L * p));
+            long scratch) {
+        Lanes.zero(y + 4L * lo, hi - lo);
+        int end = RowOrder.firstAtLeast(rows, listed, hi);
+        for (int p = RowOrder.firstAtLeast(rows, listed, lo); p < end; p++) {
+            row(w, rowBytes, inputs, scales, scaleBytes, group, x, bias, y, scratch, ALL.get(INT, rows + 4L * p));
         }
     }
 
     private static void row(
-            MemorySegment w,
-            long wAt,
+            long w,
             long rowBytes,
             int inputs,
-            long scalesAt,
+            long scales,
             long scaleBytes,
             int group,
-            MemorySegment x,
-            long xAt,
-            @Nullable MemorySegment bias,
-            long biasAt,
-            MemorySegment y,
-            long yAt,
-            MemorySegment scratch,
-            long scratchAt,
+            long x,
+            long bias,
+            long y,
+            long scratch,
             int o) {
         int shift = Integer.numberOfTrailingZeros(group / 2);
         long bytes = Math.ceilDiv(inputs, BLOCK) * (BLOCK / 2L);
         lanes(
-                w,
-                wAt + o * rowBytes,
-                scalesAt + o * scaleBytes,
+                w + o * rowBytes,
+                scales + o * scaleBytes,
                 shift,
                 group == ScaledGroups.SMALL ? SPREAD : FIRST,
                 x,
-                xAt,
                 bytes,
-                scratch,
-                scratchAt);
-        float sum = sum(scratch, scratchAt);
-        y.set(FLOAT, yAt + 4L * o, bias == null ? sum : sum + bias.get(FLOAT, biasAt + 4L * o));
+                scratch);
+        float sum = sum(scratch);
+        ALL.set(FLOAT, y + 4L * o, bias == 0 ? sum : sum + ALL.get(FLOAT, bias + 4L * o));
     }
 
     /** One row, its vector of sums to {@code scratch}. */
     private static void lanes(
-            MemorySegment w,
-            long row,
-            long scales,
-            int shift,
-            VectorShuffle<Float> spread,
-            MemorySegment x,
-            long xAt,
-            long bytes,
-            MemorySegment scratch,
-            long scratchAt) {
+            long row, long scales, int shift, VectorShuffle<Float> spread, long x, long bytes, long scratch) {
         IntVector half0 = IntVector.broadcast(I, 0xf << 0);
         IntVector ones0 = IntVector.broadcast(I, 0x4b000000);
         FloatVector zero0 = FloatVector.broadcast(F, 0x1p23f + 8);
@@ -213,59 +152,59 @@ public final class Int4RowLinear {
         FloatVector zero4 = FloatVector.broadcast(F, 0x1p7f + 8);
         FloatVector s = FloatVector.zero(F);
         for (long k = 0; k < bytes; k += 4L * COUNT) {
-            IntVector v = IntVector.fromMemorySegment(I, w, row + k, LE);
+            IntVector v = IntVector.fromMemorySegment(I, ALL, row + k, LE);
             IntVector h = v.lanewise(VectorOperators.LSHR, 12);
-            long at = xAt + 8 * k;
+            long at = x + 8 * k;
             FloatVector evens = v.and(half0)
                     .or(ones0)
                     .reinterpretAsFloats()
                     .sub(zero0)
-                    .mul(FloatVector.fromMemorySegment(F, x, at + 0 * VECTOR, LE));
+                    .mul(FloatVector.fromMemorySegment(F, ALL, at + 0 * VECTOR, LE));
             FloatVector odds = v.and(half1)
                     .or(ones1)
                     .reinterpretAsFloats()
                     .sub(zero1)
-                    .mul(FloatVector.fromMemorySegment(F, x, at + 1 * VECTOR, LE));
+                    .mul(FloatVector.fromMemorySegment(F, ALL, at + 1 * VECTOR, LE));
             evens = v.and(half2)
                     .or(ones2)
                     .reinterpretAsFloats()
                     .sub(zero2)
-                    .fma(FloatVector.fromMemorySegment(F, x, at + 2 * VECTOR, LE), evens);
+                    .fma(FloatVector.fromMemorySegment(F, ALL, at + 2 * VECTOR, LE), evens);
             odds = v.and(half3)
                     .or(ones3)
                     .reinterpretAsFloats()
                     .sub(zero3)
-                    .fma(FloatVector.fromMemorySegment(F, x, at + 3 * VECTOR, LE), odds);
+                    .fma(FloatVector.fromMemorySegment(F, ALL, at + 3 * VECTOR, LE), odds);
             evens = v.and(half4)
                     .or(ones4)
                     .reinterpretAsFloats()
                     .sub(zero4)
-                    .fma(FloatVector.fromMemorySegment(F, x, at + 4 * VECTOR, LE), evens);
+                    .fma(FloatVector.fromMemorySegment(F, ALL, at + 4 * VECTOR, LE), evens);
             odds = h.and(half2)
                     .or(ones2)
                     .reinterpretAsFloats()
                     .sub(zero2)
-                    .fma(FloatVector.fromMemorySegment(F, x, at + 5 * VECTOR, LE), odds);
+                    .fma(FloatVector.fromMemorySegment(F, ALL, at + 5 * VECTOR, LE), odds);
             evens = h.and(half3)
                     .or(ones3)
                     .reinterpretAsFloats()
                     .sub(zero3)
-                    .fma(FloatVector.fromMemorySegment(F, x, at + 6 * VECTOR, LE), evens);
+                    .fma(FloatVector.fromMemorySegment(F, ALL, at + 6 * VECTOR, LE), evens);
             odds = h.and(half4)
                     .or(ones4)
                     .reinterpretAsFloats()
                     .sub(zero4)
-                    .fma(FloatVector.fromMemorySegment(F, x, at + 7 * VECTOR, LE), odds);
-            FloatVector scale = FloatVector.fromMemorySegment(F, w, scales + ((k >> shift) << 2), LE)
+                    .fma(FloatVector.fromMemorySegment(F, ALL, at + 7 * VECTOR, LE), odds);
+            FloatVector scale = FloatVector.fromMemorySegment(F, ALL, scales + ((k >> shift) << 2), LE)
                     .rearrange(spread);
             s = evens.add(odds).fma(scale, s);
         }
-        s.intoMemorySegment(scratch, scratchAt, LE);
+        s.intoMemorySegment(ALL, scratch, LE);
     }
 
     /** The halving tree. */
-    private static float sum(MemorySegment scratch, long scratchAt) {
-        FloatVector sum = FloatVector.fromMemorySegment(F, scratch, scratchAt, LE);
+    private static float sum(long scratch) {
+        FloatVector sum = FloatVector.fromMemorySegment(F, ALL, scratch, LE);
         if (COUNT > 8) {
             sum = sum.add(sum.rearrange(Lanes.FOLD8));
         }

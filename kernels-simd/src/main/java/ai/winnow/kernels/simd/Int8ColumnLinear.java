@@ -5,14 +5,13 @@ import static ai.winnow.kernels.simd.Lanes.COUNT;
 import static ai.winnow.kernels.simd.Lanes.F;
 import static ai.winnow.kernels.simd.Lanes.FLOAT;
 import static ai.winnow.kernels.simd.Lanes.LE;
+import static ai.winnow.kernels.simd.Memory.ALL;
 
-import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.ByteVector;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorShape;
 import jdk.incubator.vector.VectorSpecies;
-import org.jspecify.annotations.Nullable;
 
 /**
  * y[lo:hi] = bias[lo:hi] + scale[lo:hi] * sum over j of x[j] * W[j, lo:hi], W int8 stored [in][out], one f32 scale an output.
@@ -31,105 +30,49 @@ public final class Int8ColumnLinear {
 
     private Int8ColumnLinear() {}
 
-    /** All inputs. {@code bias} may be null; {@code rowBytes} is the distance between two inputs' rows. */
+    /** All inputs. {@code bias} may be 0; {@code rowBytes} is the distance between two inputs' rows. */
     public static void dense(
-            MemorySegment w,
-            long wAt,
-            long rowBytes,
-            int inputs,
-            MemorySegment scales,
-            long scalesAt,
-            MemorySegment x,
-            long xAt,
-            @Nullable MemorySegment bias,
-            long biasAt,
-            MemorySegment y,
-            long yAt,
-            int lo,
-            int hi) {
-        run(w, wAt, rowBytes, null, 0, inputs, scales, scalesAt, x, xAt, bias, biasAt, y, yAt, lo, hi);
+            long w, long rowBytes, int inputs, long scales, long x, long bias, long y, int lo, int hi) {
+        run(w, rowBytes, 0, inputs, scales, x, bias, y, lo, hi);
     }
 
     /** The inputs of the ascending int32 list {@code index[0..listed)}. */
     public static void listed(
-            MemorySegment w,
-            long wAt,
-            long rowBytes,
-            MemorySegment index,
-            long indexAt,
-            int listed,
-            MemorySegment scales,
-            long scalesAt,
-            MemorySegment x,
-            long xAt,
-            @Nullable MemorySegment bias,
-            long biasAt,
-            MemorySegment y,
-            long yAt,
-            int lo,
-            int hi) {
-        run(w, wAt, rowBytes, index, indexAt, listed, scales, scalesAt, x, xAt, bias, biasAt, y, yAt, lo, hi);
+            long w, long rowBytes, long index, int listed, long scales, long x, long bias, long y, int lo, int hi) {
+        run(w, rowBytes, index, listed, scales, x, bias, y, lo, hi);
     }
 
     private static void run(
-            MemorySegment w,
-            long wAt,
-            long rowBytes,
-            @Nullable MemorySegment index,
-            long indexAt,
-            int listed,
-            MemorySegment scales,
-            long scalesAt,
-            MemorySegment x,
-            long xAt,
-            @Nullable MemorySegment bias,
-            long biasAt,
-            MemorySegment y,
-            long yAt,
-            int lo,
-            int hi) {
+            long w, long rowBytes, long index, int listed, long scales, long x, long bias, long y, int lo, int hi) {
         int whole = Math.max(lo, lo + (hi - lo - (QUARTER.length() - COUNT)) / COUNT * COUNT);
-        ColumnOrder.start(null, 0, y, yAt, lo, hi);
-        slabs(w, wAt, rowBytes, index, indexAt, listed, x, xAt, y, yAt, lo, whole);
+        ColumnOrder.start(0, y, lo, hi);
+        slabs(w, rowBytes, index, listed, x, y, lo, whole);
         if (whole < hi) {
-            tail(w, wAt + whole, rowBytes, index, indexAt, listed, x, xAt, y, yAt + 4L * whole, hi - whole);
+            tail(w + whole, rowBytes, index, listed, x, y + 4L * whole, hi - whole);
         }
-        ColumnOrder.scale(scales, scalesAt, bias, biasAt, y, yAt, lo, hi);
+        ColumnOrder.scale(scales, bias, y, lo, hi);
     }
 
     /**
      * Whole vectors of outputs, lo..hi. On its own: C2 inlines what is small and not yet compiled, and gives up, allocating vectors for good, on a body that
      * then holds start, sums, tail and finish (docs/decisions/0010).
      */
-    private static void slabs(
-            MemorySegment w,
-            long wAt,
-            long rowBytes,
-            @Nullable MemorySegment index,
-            long indexAt,
-            int listed,
-            MemorySegment x,
-            long xAt,
-            MemorySegment y,
-            long yAt,
-            int lo,
-            int hi) {
+    private static void slabs(long w, long rowBytes, long index, int listed, long x, long y, int lo, int hi) {
         for (int from = lo; from < hi; from += SLAB) {
             long bytes = 1L * (Math.min(from + SLAB, hi) - from);
-            long ys = yAt + 4L * from;
-            long ws = wAt + 1L * from;
+            long ys = y + 4L * from;
+            long ws = w + 1L * from;
             int p = 0;
             for (; p + 8 <= listed; p += 8) {
-                long j0 = ColumnOrder.input(index, indexAt, p);
-                long j1 = ColumnOrder.input(index, indexAt, p + 1);
-                long j2 = ColumnOrder.input(index, indexAt, p + 2);
-                long j3 = ColumnOrder.input(index, indexAt, p + 3);
-                long j4 = ColumnOrder.input(index, indexAt, p + 4);
-                long j5 = ColumnOrder.input(index, indexAt, p + 5);
-                long j6 = ColumnOrder.input(index, indexAt, p + 6);
-                long j7 = ColumnOrder.input(index, indexAt, p + 7);
+                long j0 = ColumnOrder.input(index, p);
+                long j1 = ColumnOrder.input(index, p + 1);
+                long j2 = ColumnOrder.input(index, p + 2);
+                long j3 = ColumnOrder.input(index, p + 3);
+                long j4 = ColumnOrder.input(index, p + 4);
+                long j5 = ColumnOrder.input(index, p + 5);
+                long j6 = ColumnOrder.input(index, p + 6);
+                long j7 = ColumnOrder.input(index, p + 7);
                 add8(
-                        w,
                         ws + j0 * rowBytes,
                         ws + j1 * rowBytes,
                         ws + j2 * rowBytes,
@@ -138,46 +81,42 @@ public final class Int8ColumnLinear {
                         ws + j5 * rowBytes,
                         ws + j6 * rowBytes,
                         ws + j7 * rowBytes,
-                        x.get(FLOAT, xAt + 4 * j0),
-                        x.get(FLOAT, xAt + 4 * j1),
-                        x.get(FLOAT, xAt + 4 * j2),
-                        x.get(FLOAT, xAt + 4 * j3),
-                        x.get(FLOAT, xAt + 4 * j4),
-                        x.get(FLOAT, xAt + 4 * j5),
-                        x.get(FLOAT, xAt + 4 * j6),
-                        x.get(FLOAT, xAt + 4 * j7),
-                        y,
+                        ALL.get(FLOAT, x + 4 * j0),
+                        ALL.get(FLOAT, x + 4 * j1),
+                        ALL.get(FLOAT, x + 4 * j2),
+                        ALL.get(FLOAT, x + 4 * j3),
+                        ALL.get(FLOAT, x + 4 * j4),
+                        ALL.get(FLOAT, x + 4 * j5),
+                        ALL.get(FLOAT, x + 4 * j6),
+                        ALL.get(FLOAT, x + 4 * j7),
                         ys,
                         bytes);
             }
             for (; p + 4 <= listed; p += 4) {
-                long j0 = ColumnOrder.input(index, indexAt, p);
-                long j1 = ColumnOrder.input(index, indexAt, p + 1);
-                long j2 = ColumnOrder.input(index, indexAt, p + 2);
-                long j3 = ColumnOrder.input(index, indexAt, p + 3);
+                long j0 = ColumnOrder.input(index, p);
+                long j1 = ColumnOrder.input(index, p + 1);
+                long j2 = ColumnOrder.input(index, p + 2);
+                long j3 = ColumnOrder.input(index, p + 3);
                 add4(
-                        w,
                         ws + j0 * rowBytes,
                         ws + j1 * rowBytes,
                         ws + j2 * rowBytes,
                         ws + j3 * rowBytes,
-                        x.get(FLOAT, xAt + 4 * j0),
-                        x.get(FLOAT, xAt + 4 * j1),
-                        x.get(FLOAT, xAt + 4 * j2),
-                        x.get(FLOAT, xAt + 4 * j3),
-                        y,
+                        ALL.get(FLOAT, x + 4 * j0),
+                        ALL.get(FLOAT, x + 4 * j1),
+                        ALL.get(FLOAT, x + 4 * j2),
+                        ALL.get(FLOAT, x + 4 * j3),
                         ys,
                         bytes);
             }
             for (; p < listed; p++) {
-                long j0 = ColumnOrder.input(index, indexAt, p);
-                add1(w, ws + j0 * rowBytes, x.get(FLOAT, xAt + 4 * j0), y, ys, bytes);
+                long j0 = ColumnOrder.input(index, p);
+                add1(ws + j0 * rowBytes, ALL.get(FLOAT, x + 4 * j0), ys, bytes);
             }
         }
     }
 
     private static void add8(
-            MemorySegment w,
             long w0,
             long w1,
             long w2,
@@ -194,7 +133,6 @@ public final class Int8ColumnLinear {
             float x5,
             float x6,
             float x7,
-            MemorySegment y,
             long to,
             long bytes) {
         FloatVector b0 = FloatVector.broadcast(F, x0);
@@ -206,100 +144,78 @@ public final class Int8ColumnLinear {
         FloatVector b6 = FloatVector.broadcast(F, x6);
         FloatVector b7 = FloatVector.broadcast(F, x7);
         for (long o = 0; o < bytes; o += COUNT) {
-            FloatVector s0 = FloatVector.fromMemorySegment(F, y, to + o * 4, LE);
-            s0 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, w, w0 + o, LE)
+            FloatVector s0 = FloatVector.fromMemorySegment(F, ALL, to + o * 4, LE);
+            s0 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, ALL, w0 + o, LE)
                             .convertShape(VectorOperators.B2F, F, 0))
                     .fma(b0, s0);
-            s0 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, w, w1 + o, LE)
+            s0 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, ALL, w1 + o, LE)
                             .convertShape(VectorOperators.B2F, F, 0))
                     .fma(b1, s0);
-            s0 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, w, w2 + o, LE)
+            s0 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, ALL, w2 + o, LE)
                             .convertShape(VectorOperators.B2F, F, 0))
                     .fma(b2, s0);
-            s0 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, w, w3 + o, LE)
+            s0 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, ALL, w3 + o, LE)
                             .convertShape(VectorOperators.B2F, F, 0))
                     .fma(b3, s0);
-            s0 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, w, w4 + o, LE)
+            s0 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, ALL, w4 + o, LE)
                             .convertShape(VectorOperators.B2F, F, 0))
                     .fma(b4, s0);
-            s0 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, w, w5 + o, LE)
+            s0 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, ALL, w5 + o, LE)
                             .convertShape(VectorOperators.B2F, F, 0))
                     .fma(b5, s0);
-            s0 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, w, w6 + o, LE)
+            s0 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, ALL, w6 + o, LE)
                             .convertShape(VectorOperators.B2F, F, 0))
                     .fma(b6, s0);
-            s0 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, w, w7 + o, LE)
+            s0 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, ALL, w7 + o, LE)
                             .convertShape(VectorOperators.B2F, F, 0))
                     .fma(b7, s0);
-            s0.intoMemorySegment(y, to + o * 4, LE);
+            s0.intoMemorySegment(ALL, to + o * 4, LE);
         }
     }
 
     private static void add4(
-            MemorySegment w,
-            long w0,
-            long w1,
-            long w2,
-            long w3,
-            float x0,
-            float x1,
-            float x2,
-            float x3,
-            MemorySegment y,
-            long to,
-            long bytes) {
+            long w0, long w1, long w2, long w3, float x0, float x1, float x2, float x3, long to, long bytes) {
         FloatVector b0 = FloatVector.broadcast(F, x0);
         FloatVector b1 = FloatVector.broadcast(F, x1);
         FloatVector b2 = FloatVector.broadcast(F, x2);
         FloatVector b3 = FloatVector.broadcast(F, x3);
         for (long o = 0; o < bytes; o += COUNT) {
-            FloatVector s0 = FloatVector.fromMemorySegment(F, y, to + o * 4, LE);
-            s0 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, w, w0 + o, LE)
+            FloatVector s0 = FloatVector.fromMemorySegment(F, ALL, to + o * 4, LE);
+            s0 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, ALL, w0 + o, LE)
                             .convertShape(VectorOperators.B2F, F, 0))
                     .fma(b0, s0);
-            s0 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, w, w1 + o, LE)
+            s0 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, ALL, w1 + o, LE)
                             .convertShape(VectorOperators.B2F, F, 0))
                     .fma(b1, s0);
-            s0 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, w, w2 + o, LE)
+            s0 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, ALL, w2 + o, LE)
                             .convertShape(VectorOperators.B2F, F, 0))
                     .fma(b2, s0);
-            s0 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, w, w3 + o, LE)
+            s0 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, ALL, w3 + o, LE)
                             .convertShape(VectorOperators.B2F, F, 0))
                     .fma(b3, s0);
-            s0.intoMemorySegment(y, to + o * 4, LE);
+            s0.intoMemorySegment(ALL, to + o * 4, LE);
         }
     }
 
-    private static void add1(MemorySegment w, long w0, float x0, MemorySegment y, long to, long bytes) {
+    private static void add1(long w0, float x0, long to, long bytes) {
         FloatVector b0 = FloatVector.broadcast(F, x0);
         for (long o = 0; o < bytes; o += COUNT) {
-            FloatVector s0 = FloatVector.fromMemorySegment(F, y, to + o * 4, LE);
-            s0 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, w, w0 + o, LE)
+            FloatVector s0 = FloatVector.fromMemorySegment(F, ALL, to + o * 4, LE);
+            s0 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, ALL, w0 + o, LE)
                             .convertShape(VectorOperators.B2F, F, 0))
                     .fma(b0, s0);
-            s0.intoMemorySegment(y, to + o * 4, LE);
+            s0.intoMemorySegment(ALL, to + o * 4, LE);
         }
     }
 
     /** The last outputs, fewer than a group: the same chains in scalar code. */
-    private static void tail(
-            MemorySegment w,
-            long wAt,
-            long rowBytes,
-            @Nullable MemorySegment index,
-            long indexAt,
-            int listed,
-            MemorySegment x,
-            long xAt,
-            MemorySegment y,
-            long yAt,
-            int count) {
+    private static void tail(long w, long rowBytes, long index, int listed, long x, long y, int count) {
         for (int p = 0; p < listed; p++) {
-            long j = ColumnOrder.input(index, indexAt, p);
-            long row = wAt + j * rowBytes;
-            float xj = x.get(FLOAT, xAt + 4 * j);
+            long j = ColumnOrder.input(index, p);
+            long row = w + j * rowBytes;
+            float xj = ALL.get(FLOAT, x + 4 * j);
             for (int o = 0; o < count; o++) {
-                y.set(FLOAT, yAt + 4L * o, Math.fma(w.get(BYTE, row + o), xj, y.get(FLOAT, yAt + 4L * o)));
+                ALL.set(FLOAT, y + 4L * o, Math.fma(ALL.get(BYTE, row + o), xj, ALL.get(FLOAT, y + 4L * o)));
             }
         }
     }

@@ -5,14 +5,13 @@ import static ai.winnow.kernels.simd.Lanes.F;
 import static ai.winnow.kernels.simd.Lanes.FLOAT;
 import static ai.winnow.kernels.simd.Lanes.INT;
 import static ai.winnow.kernels.simd.Lanes.LE;
+import static ai.winnow.kernels.simd.Memory.ALL;
 
-import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.ByteVector;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorShape;
 import jdk.incubator.vector.VectorSpecies;
-import org.jspecify.annotations.Nullable;
 
 /**
  * y[o] = bias[o] + scale[o] * sum over k of x[k] * W[o, k], W int8 stored [out][in], one f32 scale a row.
@@ -31,41 +30,20 @@ public final class Int8RowLinear {
 
     private Int8RowLinear() {}
 
-    /** Rows lo..hi. {@code bias} may be null; scratch is the thread's own and has {@link #SCRATCH_BYTES}. */
+    /** Rows lo..hi. {@code bias} may be 0; scratch is the thread's own and has {@link #SCRATCH_BYTES}. */
     public static void dense(
-            MemorySegment w,
-            long wAt,
-            long rowBytes,
-            int inputs,
-            MemorySegment scales,
-            long scalesAt,
-            MemorySegment x,
-            long xAt,
-            @Nullable MemorySegment bias,
-            long biasAt,
-            MemorySegment y,
-            long yAt,
-            int lo,
-            int hi,
-            MemorySegment scratch,
-            long scratchAt) {
+            long w, long rowBytes, int inputs, long scales, long x, long bias, long y, int lo, int hi, long scratch) {
         for (int o = lo; o < hi; o += 8) {
             int last = hi - 1;
             eight(
                     w,
-                    wAt,
                     rowBytes,
                     inputs,
                     x,
-                    xAt,
                     scales,
-                    scalesAt,
                     bias,
-                    biasAt,
                     y,
-                    yAt,
                     scratch,
-                    scratchAt,
                     o,
                     Math.min(o + 1, last),
                     Math.min(o + 2, last),
@@ -79,71 +57,52 @@ public final class Int8RowLinear {
 
     /** Those of rows lo..hi that are in the ascending int32 list {@code rows[0..listed)}; the other outputs of lo..hi become zero. */
     public static void masked(
-            MemorySegment w,
-            long wAt,
+            long w,
             long rowBytes,
             int inputs,
-            MemorySegment scales,
-            long scalesAt,
-            MemorySegment rows,
-            long rowsAt,
+            long scales,
+            long rows,
             int listed,
-            MemorySegment x,
-            long xAt,
-            @Nullable MemorySegment bias,
-            long biasAt,
-            MemorySegment y,
-            long yAt,
+            long x,
+            long bias,
+            long y,
             int lo,
             int hi,
-            MemorySegment scratch,
-            long scratchAt) {
-        Lanes.zero(y, yAt + 4L * lo, hi - lo);
-        int end = RowOrder.firstAtLeast(rows, rowsAt, listed, hi);
-        for (int p = RowOrder.firstAtLeast(rows, rowsAt, listed, lo); p < end; p += 8) {
+            long scratch) {
+        Lanes.zero(y + 4L * lo, hi - lo);
+        int end = RowOrder.firstAtLeast(rows, listed, hi);
+        for (int p = RowOrder.firstAtLeast(rows, listed, lo); p < end; p += 8) {
             int last = end - 1;
             eight(
                     w,
-                    wAt,
                     rowBytes,
                     inputs,
                     x,
-                    xAt,
                     scales,
-                    scalesAt,
                     bias,
-                    biasAt,
                     y,
-                    yAt,
                     scratch,
-                    scratchAt,
-                    rows.get(INT, rowsAt + 4L * p),
-                    rows.get(INT, rowsAt + 4L * Math.min(p + 1, last)),
-                    rows.get(INT, rowsAt + 4L * Math.min(p + 2, last)),
-                    rows.get(INT, rowsAt + 4L * Math.min(p + 3, last)),
-                    rows.get(INT, rowsAt + 4L * Math.min(p + 4, last)),
-                    rows.get(INT, rowsAt + 4L * Math.min(p + 5, last)),
-                    rows.get(INT, rowsAt + 4L * Math.min(p + 6, last)),
-                    rows.get(INT, rowsAt + 4L * Math.min(p + 7, last)));
+                    ALL.get(INT, rows + 4L * p),
+                    ALL.get(INT, rows + 4L * Math.min(p + 1, last)),
+                    ALL.get(INT, rows + 4L * Math.min(p + 2, last)),
+                    ALL.get(INT, rows + 4L * Math.min(p + 3, last)),
+                    ALL.get(INT, rows + 4L * Math.min(p + 4, last)),
+                    ALL.get(INT, rows + 4L * Math.min(p + 5, last)),
+                    ALL.get(INT, rows + 4L * Math.min(p + 6, last)),
+                    ALL.get(INT, rows + 4L * Math.min(p + 7, last)));
         }
     }
 
     /** Eight rows at once; fewer are filled up by naming a row again. */
     private static void eight(
-            MemorySegment w,
-            long wAt,
+            long w,
             long rowBytes,
             int inputs,
-            MemorySegment x,
-            long xAt,
-            MemorySegment scales,
-            long scalesAt,
-            @Nullable MemorySegment bias,
-            long biasAt,
-            MemorySegment y,
-            long yAt,
-            MemorySegment scratch,
-            long scratchAt,
+            long x,
+            long scales,
+            long bias,
+            long y,
+            long scratch,
             int o0,
             int o1,
             int o2,
@@ -154,20 +113,17 @@ public final class Int8RowLinear {
             int o7) {
         int whole = (inputs - (QUARTER.length() - COUNT)) / (2 * COUNT) * (2 * COUNT);
         lanes(
-                w,
-                wAt + o0 * rowBytes,
-                wAt + o1 * rowBytes,
-                wAt + o2 * rowBytes,
-                wAt + o3 * rowBytes,
-                wAt + o4 * rowBytes,
-                wAt + o5 * rowBytes,
-                wAt + o6 * rowBytes,
-                wAt + o7 * rowBytes,
+                w + o0 * rowBytes,
+                w + o1 * rowBytes,
+                w + o2 * rowBytes,
+                w + o3 * rowBytes,
+                w + o4 * rowBytes,
+                w + o5 * rowBytes,
+                w + o6 * rowBytes,
+                w + o7 * rowBytes,
                 x,
-                xAt,
                 whole,
-                scratch,
-                scratchAt);
+                scratch);
         for (int r = 0; r < 8; r++) { // one call: C2 gives up on a body that holds row() eight times
             int o =
                     switch (r) {
@@ -180,27 +136,14 @@ public final class Int8RowLinear {
                         case 6 -> o6;
                         default -> o7;
                     };
-            long sums = scratchAt + 4L * COUNT * r;
-            row(w, wAt + o * rowBytes, whole, inputs, x, xAt, scratch, sums, o, scales, scalesAt, bias, biasAt, y, yAt);
+            long sums = scratch + 4L * COUNT * r;
+            row(w + o * rowBytes, whole, inputs, x, sums, o, scales, bias, y);
         }
     }
 
     /** The whole steps of eight rows, one vector of sums each to {@code scratch}. */
     private static void lanes(
-            MemorySegment w,
-            long w0,
-            long w1,
-            long w2,
-            long w3,
-            long w4,
-            long w5,
-            long w6,
-            long w7,
-            MemorySegment x,
-            long xAt,
-            int whole,
-            MemorySegment scratch,
-            long scratchAt) {
+            long w0, long w1, long w2, long w3, long w4, long w5, long w6, long w7, long x, int whole, long scratch) {
         FloatVector s0 = FloatVector.zero(F);
         FloatVector s1 = s0;
         FloatVector s2 = s0;
@@ -210,89 +153,75 @@ public final class Int8RowLinear {
         FloatVector s6 = s0;
         FloatVector s7 = s0;
         for (int k = 0; k < whole; k += 2 * COUNT) {
-            FloatVector x0 = FloatVector.fromMemorySegment(F, x, xAt + 4L * k, LE);
-            FloatVector x1 = FloatVector.fromMemorySegment(F, x, xAt + 4L * (k + COUNT), LE);
-            s0 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, w, w0 + k, LE)
+            FloatVector x0 = FloatVector.fromMemorySegment(F, ALL, x + 4L * k, LE);
+            FloatVector x1 = FloatVector.fromMemorySegment(F, ALL, x + 4L * (k + COUNT), LE);
+            s0 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, ALL, w0 + k, LE)
                             .convertShape(VectorOperators.B2F, F, 0))
                     .fma(x0, s0);
-            s0 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, w, w0 + k + COUNT, LE)
+            s0 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, ALL, w0 + k + COUNT, LE)
                             .convertShape(VectorOperators.B2F, F, 0))
                     .fma(x1, s0);
-            s1 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, w, w1 + k, LE)
+            s1 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, ALL, w1 + k, LE)
                             .convertShape(VectorOperators.B2F, F, 0))
                     .fma(x0, s1);
-            s1 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, w, w1 + k + COUNT, LE)
+            s1 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, ALL, w1 + k + COUNT, LE)
                             .convertShape(VectorOperators.B2F, F, 0))
                     .fma(x1, s1);
-            s2 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, w, w2 + k, LE)
+            s2 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, ALL, w2 + k, LE)
                             .convertShape(VectorOperators.B2F, F, 0))
                     .fma(x0, s2);
-            s2 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, w, w2 + k + COUNT, LE)
+            s2 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, ALL, w2 + k + COUNT, LE)
                             .convertShape(VectorOperators.B2F, F, 0))
                     .fma(x1, s2);
-            s3 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, w, w3 + k, LE)
+            s3 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, ALL, w3 + k, LE)
                             .convertShape(VectorOperators.B2F, F, 0))
                     .fma(x0, s3);
-            s3 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, w, w3 + k + COUNT, LE)
+            s3 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, ALL, w3 + k + COUNT, LE)
                             .convertShape(VectorOperators.B2F, F, 0))
                     .fma(x1, s3);
-            s4 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, w, w4 + k, LE)
+            s4 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, ALL, w4 + k, LE)
                             .convertShape(VectorOperators.B2F, F, 0))
                     .fma(x0, s4);
-            s4 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, w, w4 + k + COUNT, LE)
+            s4 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, ALL, w4 + k + COUNT, LE)
                             .convertShape(VectorOperators.B2F, F, 0))
                     .fma(x1, s4);
-            s5 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, w, w5 + k, LE)
+            s5 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, ALL, w5 + k, LE)
                             .convertShape(VectorOperators.B2F, F, 0))
                     .fma(x0, s5);
-            s5 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, w, w5 + k + COUNT, LE)
+            s5 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, ALL, w5 + k + COUNT, LE)
                             .convertShape(VectorOperators.B2F, F, 0))
                     .fma(x1, s5);
-            s6 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, w, w6 + k, LE)
+            s6 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, ALL, w6 + k, LE)
                             .convertShape(VectorOperators.B2F, F, 0))
                     .fma(x0, s6);
-            s6 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, w, w6 + k + COUNT, LE)
+            s6 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, ALL, w6 + k + COUNT, LE)
                             .convertShape(VectorOperators.B2F, F, 0))
                     .fma(x1, s6);
-            s7 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, w, w7 + k, LE)
+            s7 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, ALL, w7 + k, LE)
                             .convertShape(VectorOperators.B2F, F, 0))
                     .fma(x0, s7);
-            s7 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, w, w7 + k + COUNT, LE)
+            s7 = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, ALL, w7 + k + COUNT, LE)
                             .convertShape(VectorOperators.B2F, F, 0))
                     .fma(x1, s7);
         }
-        s0.intoMemorySegment(scratch, scratchAt + 0L * COUNT, LE);
-        s1.intoMemorySegment(scratch, scratchAt + 4L * COUNT, LE);
-        s2.intoMemorySegment(scratch, scratchAt + 8L * COUNT, LE);
-        s3.intoMemorySegment(scratch, scratchAt + 12L * COUNT, LE);
-        s4.intoMemorySegment(scratch, scratchAt + 16L * COUNT, LE);
-        s5.intoMemorySegment(scratch, scratchAt + 20L * COUNT, LE);
-        s6.intoMemorySegment(scratch, scratchAt + 24L * COUNT, LE);
-        s7.intoMemorySegment(scratch, scratchAt + 28L * COUNT, LE);
+        s0.intoMemorySegment(ALL, scratch + 0L * COUNT, LE);
+        s1.intoMemorySegment(ALL, scratch + 4L * COUNT, LE);
+        s2.intoMemorySegment(ALL, scratch + 8L * COUNT, LE);
+        s3.intoMemorySegment(ALL, scratch + 12L * COUNT, LE);
+        s4.intoMemorySegment(ALL, scratch + 16L * COUNT, LE);
+        s5.intoMemorySegment(ALL, scratch + 20L * COUNT, LE);
+        s6.intoMemorySegment(ALL, scratch + 24L * COUNT, LE);
+        s7.intoMemorySegment(ALL, scratch + 28L * COUNT, LE);
     }
 
     /** The tail of one row, its halving tree and its output. */
     private static void row(
-            MemorySegment w,
-            long row,
-            int whole,
-            int inputs,
-            MemorySegment x,
-            long xAt,
-            MemorySegment scratch,
-            long scratchAt,
-            int o,
-            MemorySegment scales,
-            long scalesAt,
-            @Nullable MemorySegment bias,
-            long biasAt,
-            MemorySegment y,
-            long yAt) {
-        FloatVector sum = FloatVector.fromMemorySegment(F, scratch, scratchAt, LE);
+            long row, int whole, int inputs, long x, long scratch, int o, long scales, long bias, long y) {
+        FloatVector sum = FloatVector.fromMemorySegment(F, ALL, scratch, LE);
         for (int k = whole; k < inputs; k += COUNT) {
             var bytes = QUARTER.indexInRange(k, inputs);
-            FloatVector x0 = FloatVector.fromMemorySegment(F, x, xAt + 4L * k, LE, F.indexInRange(k, inputs));
-            sum = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, w, row + k, LE, bytes)
+            FloatVector x0 = FloatVector.fromMemorySegment(F, ALL, x + 4L * k, LE, F.indexInRange(k, inputs));
+            sum = ((FloatVector) ByteVector.fromMemorySegment(QUARTER, ALL, row + k, LE, bytes)
                             .convertShape(VectorOperators.B2F, F, 0))
                     .fma(x0, sum);
         }
@@ -304,11 +233,8 @@ public final class Int8RowLinear {
         }
         sum = sum.add(sum.rearrange(Lanes.FOLD2));
         sum = sum.add(sum.rearrange(Lanes.FOLD1));
-        float scale = scales.get(FLOAT, scalesAt + 4L * o);
+        float scale = ALL.get(FLOAT, scales + 4L * o);
         float value = sum.lane(0);
-        y.set(
-                FLOAT,
-                yAt + 4L * o,
-                bias == null ? value * scale : Math.fma(value, scale, bias.get(FLOAT, biasAt + 4L * o)));
+        ALL.set(FLOAT, y + 4L * o, bias == 0 ? value * scale : Math.fma(value, scale, ALL.get(FLOAT, bias + 4L * o)));
     }
 }

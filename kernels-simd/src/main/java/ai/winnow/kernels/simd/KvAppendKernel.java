@@ -1,5 +1,7 @@
 package ai.winnow.kernels.simd;
 
+import static ai.winnow.kernels.simd.Memory.ALL;
+
 import ai.winnow.ir.KvAppend;
 import ai.winnow.ir.KvShape;
 import ai.winnow.kernel.Kernel;
@@ -19,7 +21,7 @@ record KvAppendKernel(KvAppend op) implements Kernel {
     @Override
     public void run(Operands operands, Workspace workspace) {
         KvShape shape = op.shape();
-        MemorySegment table = operands.in(7);
+        long table = operands.inAddress(7);
         int rows = operands.inRows(0);
         for (int row = 0; row < rows; row++) {
             int sequence = operands.in(2).get(Lanes.INT, 4L * row);
@@ -29,21 +31,21 @@ record KvAppendKernel(KvAppend op) implements Kernel {
                 int length = operands.in(8).get(Lanes.INT, 4L * shape.headIndex(slot, op.layer(), head));
                 int at = length + row - first;
                 long entry = shape.tableIndex(slot, op.layer(), head) + at / KvShape.PAGE_ROWS;
-                long page = table.get(Lanes.INT, 4 * entry);
+                long page = ALL.get(Lanes.INT, table + 4 * entry);
                 long to = page * shape.pageElements() + (long) (at % KvShape.PAGE_ROWS) * shape.headDim();
                 long from = 4 * ((long) row * shape.heads() + head) * shape.headDim();
-                store(operands.in(0), from, operands.in(5), to);
-                store(operands.in(1), from, operands.in(6), to);
+                store(operands.inAddress(0) + from, operands.inAddress(5), to);
+                store(operands.inAddress(1) + from, operands.inAddress(6), to);
             }
         }
     }
 
-    private void store(MemorySegment from, long fromAt, MemorySegment pool, long element) {
+    private void store(long from, long pool, long element) {
         int count = op.shape().headDim();
         if (op.shape().dtype() == DType.F32) {
-            MemorySegment.copy(from, fromAt, pool, 4 * element, 4L * count);
+            MemorySegment.copy(ALL, from, ALL, pool + 4 * element, 4L * count);
         } else {
-            Conversions.floatToBf16(from, fromAt, pool, 2 * element, count);
+            Conversions.floatToBf16(from, pool + 2 * element, count);
         }
     }
 }

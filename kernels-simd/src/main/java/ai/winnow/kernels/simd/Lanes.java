@@ -1,6 +1,7 @@
 package ai.winnow.kernels.simd;
 
-import java.lang.foreign.MemorySegment;
+import static ai.winnow.kernels.simd.Memory.ALL;
+
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import jdk.incubator.vector.ByteVector;
@@ -52,15 +53,15 @@ final class Lanes {
     private Lanes() {}
 
     /** Sets floats to zero (a slice and its fill would allocate). */
-    static void zero(MemorySegment y, long yAt, int count) {
+    static void zero(long y, int count) {
         FloatVector zero = FloatVector.zero(F);
         int whole = F.loopBound(count);
         int o = 0;
         for (; o < whole; o += COUNT) {
-            zero.intoMemorySegment(y, yAt + 4L * o, LE);
+            zero.intoMemorySegment(ALL, y + 4L * o, LE);
         }
         for (; o < count; o++) {
-            y.set(FLOAT, yAt + 4L * o, 0f);
+            ALL.set(FLOAT, y + 4L * o, 0f);
         }
     }
 }

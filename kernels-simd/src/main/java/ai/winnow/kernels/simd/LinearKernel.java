@@ -1,11 +1,11 @@
 package ai.winnow.kernels.simd;
 
+import static ai.winnow.kernels.simd.Memory.ALL;
+
 import ai.winnow.kernel.Kernel;
 import ai.winnow.kernel.Workers;
 import ai.winnow.kernel.Workspace;
 import ai.winnow.tensor.Operands;
-import java.lang.foreign.MemorySegment;
-import org.jspecify.annotations.Nullable;
 
 /**
  * {@code x [rows, in] -> y [rows, out]} with a bias or without. The outputs are split among the threads. Several rows
@@ -47,7 +47,9 @@ record LinearKernel(StoredWeight weight, boolean bias, int maxRows) implements K
         long prepared = weight.preparedBytes();
         if (prepared > 0 && !weight.multiplies(rows)) {
             for (int row = 0; row < rows; row++) {
-                weight.prepare(operands.in(0), 4L * weight.inputs() * row, workspace.scratch(), prepared * row);
+                weight.prepare(
+                        operands.inAddress(0) + 4L * weight.inputs() * row,
+                        workspace.scratchAddress() + prepared * row);
             }
         }
         int parts = Parts.ofWeight(workspace, weight.bytes() * rows, weight.outputs());
@@ -56,24 +58,24 @@ record LinearKernel(StoredWeight weight, boolean bias, int maxRows) implements K
 
     /** Rows of a narrow column-major weight, one by one. */
     private void chains(Operands operands, Workspace workspace, int rows) {
-        MemorySegment scratch = workspace.scratch();
+        long scratch = workspace.scratchAddress();
         int parts = Math.min(Parts.ofWeight(workspace, weight.bytes(), weight.outputs()), weight.chains());
         for (int row = 0; row < rows; row++) {
-            scratch.set(Lanes.INT, ROW, row);
+            ALL.set(Lanes.INT, scratch + ROW, row);
             workspace.workers().run(this, operands, workspace, parts);
-            weight.addChains(scratch, CHAINS, operands.out(0), 4L * weight.outputs() * row);
+            weight.addChains(scratch + CHAINS, operands.outAddress(0) + 4L * weight.outputs() * row);
         }
     }
 
     @Override
     public void run(Operands operands, Workspace workspace, int part, int parts) {
         int rows = operands.inRows(0);
-        @Nullable MemorySegment start = bias ? operands.in(2) : null;
+        long start = bias ? operands.inAddress(2) : 0;
         if (weight.chained(rows)) {
-            MemorySegment scratch = workspace.scratch();
-            long xAt = 4L * weight.inputs() * scratch.get(Lanes.INT, ROW);
+            long scratch = workspace.scratchAddress();
+            long xAt = 4L * weight.inputs() * ALL.get(Lanes.INT, scratch + ROW);
             for (int chain = part; chain < weight.chains(); chain += parts) {
-                weight.denseChain(operands.in(1), operands.in(0), xAt, start, chain, scratch, CHAINS);
+                weight.denseChain(operands.inAddress(1), operands.inAddress(0) + xAt, start, chain, scratch + CHAINS);
             }
             return;
         }
@@ -81,37 +83,35 @@ record LinearKernel(StoredWeight weight, boolean bias, int maxRows) implements K
         int to = Parts.begin(weight.outputs(), weight.grain(), part + 1, parts);
         if (weight.multiplies(rows)) {
             weight.product(
-                    operands.in(1),
-                    operands.in(0),
+                    operands.inAddress(1),
+                    operands.inAddress(0),
                     rows,
                     start,
-                    operands.out(0),
+                    operands.outAddress(0),
                     from,
                     to,
-                    workspace.scratch(),
-                    maxRows * weight.preparedBytes() + Parts.scratch(weight.partBytes(maxRows), part));
+                    workspace.scratchAddress()
+                            + maxRows * weight.preparedBytes()
+                            + Parts.scratch(weight.partBytes(maxRows), part));
             return;
         }
         int slab = rows == 1 || weight.isColumnMajor() ? Math.max(1, to - from) : slab();
         long prepared = weight.preparedBytes();
         long scratchAt = maxRows * prepared + Parts.scratch(weight.partBytes(maxRows), part);
-        MemorySegment x = prepared > 0 ? workspace.scratch() : operands.in(0);
+        long x = prepared > 0 ? workspace.scratchAddress() : operands.inAddress(0);
         long rowBytes = prepared > 0 ? prepared : 4L * weight.inputs();
         for (int lo = from; lo < to; lo += slab) {
             int hi = Math.min(lo + slab, to);
             for (int row = 0; row < rows; row++) {
                 long yAt = 4L * weight.outputs() * row;
                 weight.dense(
-                        operands.in(1),
-                        x,
-                        rowBytes * row,
+                        operands.inAddress(1),
+                        x + rowBytes * row,
                         start,
-                        operands.out(0),
-                        yAt,
+                        operands.outAddress(0) + yAt,
                         lo,
                         hi,
-                        workspace.scratch(),
-                        scratchAt);
+                        workspace.scratchAddress() + scratchAt);
             }
         }
     }

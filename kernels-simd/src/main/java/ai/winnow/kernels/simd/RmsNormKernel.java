@@ -28,11 +28,9 @@ record RmsNormKernel(RmsNorm op, int groups) implements Kernel, Workers.Task {
             for (int group = 0; group < groups; group++) {
                 long at = 4 * ((long) row * groups + group) * op.width();
                 Norms.rms(
-                        operands.in(0),
-                        at,
-                        operands.in(1),
-                        operands.out(0),
-                        at,
+                        operands.inAddress(0) + at,
+                        operands.inAddress(1),
+                        operands.outAddress(0) + at,
                         op.width(),
                         op.epsilon(),
                         op.divisor());

@@ -1,5 +1,7 @@
 package ai.winnow.kernels.simd;
 
+import static ai.winnow.kernels.simd.Memory.ALL;
+
 import ai.winnow.ir.Rotary;
 import ai.winnow.kernel.Kernel;
 import ai.winnow.kernel.Workers;
@@ -23,10 +25,10 @@ record RotaryKernel(Rotary op, int heads) implements Kernel, Workers.Task {
 
     @Override
     public void run(Operands operands, Workspace workspace, int part, int parts) {
-        MemorySegment x = operands.in(0);
-        MemorySegment cos = operands.in(1);
-        MemorySegment sin = operands.in(2);
-        MemorySegment y = operands.out(0);
+        long x = operands.inAddress(0);
+        long cos = operands.inAddress(1);
+        long sin = operands.inAddress(2);
+        long y = operands.outAddress(0);
         int rows = operands.inRows(0);
         int half = op.rotaryDim() / 2;
         long rest = 4L * (op.headDim() - op.rotaryDim());
@@ -36,12 +38,12 @@ record RotaryKernel(Rotary op, int heads) implements Kernel, Workers.Task {
             for (int head = 0; head < heads; head++) {
                 long at = 4 * ((long) row * heads + head) * op.headDim();
                 switch (op.pairing()) {
-                    case HALF_SPLIT -> Rotations.halfSplit(x, at, cos, sin, angleAt, y, at, half);
-                    case INTERLEAVED -> Rotations.interleaved(x, at, cos, sin, angleAt, y, at, half);
+                    case HALF_SPLIT -> Rotations.halfSplit(x + at, cos, sin, angleAt, y + at, half);
+                    case INTERLEAVED -> Rotations.interleaved(x + at, cos, sin, angleAt, y + at, half);
                 }
                 if (rest > 0) {
                     long behind = at + 4L * op.rotaryDim();
-                    MemorySegment.copy(x, behind, y, behind, rest);
+                    MemorySegment.copy(ALL, x + behind, ALL, y + behind, rest);
                 }
             }
         }

@@ -4,8 +4,8 @@ import static ai.winnow.kernels.simd.Lanes.COUNT;
 import static ai.winnow.kernels.simd.Lanes.F;
 import static ai.winnow.kernels.simd.Lanes.FLOAT;
 import static ai.winnow.kernels.simd.Lanes.LE;
+import static ai.winnow.kernels.simd.Memory.ALL;
 
-import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorShuffle;
@@ -22,72 +22,48 @@ final class Rotations {
     private Rotations() {}
 
     /** Pairs i and i + half. */
-    static void halfSplit(
-            MemorySegment x,
-            long xAt,
-            MemorySegment cos,
-            MemorySegment sin,
-            long angleAt,
-            MemorySegment y,
-            long yAt,
-            int half) {
+    static void halfSplit(long x, long cos, long sin, long angleAt, long y, int half) {
         long apart = 4L * half;
         int whole = F.loopBound(half);
         for (int i = 0; i < whole; i += COUNT) {
-            FloatVector a = FloatVector.fromMemorySegment(F, x, xAt + 4L * i, LE);
-            FloatVector b = FloatVector.fromMemorySegment(F, x, xAt + apart + 4L * i, LE);
-            FloatVector c = FloatVector.fromMemorySegment(F, cos, angleAt + 4L * i, LE);
-            FloatVector s = FloatVector.fromMemorySegment(F, sin, angleAt + 4L * i, LE);
-            a.mul(c).sub(b.mul(s)).intoMemorySegment(y, yAt + 4L * i, LE);
-            b.mul(c).add(a.mul(s)).intoMemorySegment(y, yAt + apart + 4L * i, LE);
+            FloatVector a = FloatVector.fromMemorySegment(F, ALL, x + 4L * i, LE);
+            FloatVector b = FloatVector.fromMemorySegment(F, ALL, x + apart + 4L * i, LE);
+            FloatVector c = FloatVector.fromMemorySegment(F, ALL, cos + angleAt + 4L * i, LE);
+            FloatVector s = FloatVector.fromMemorySegment(F, ALL, sin + angleAt + 4L * i, LE);
+            a.mul(c).sub(b.mul(s)).intoMemorySegment(ALL, y + 4L * i, LE);
+            b.mul(c).add(a.mul(s)).intoMemorySegment(ALL, y + apart + 4L * i, LE);
         }
         for (int i = whole; i < half; i++) {
-            pair(x, xAt + 4L * i, cos, sin, angleAt + 4L * i, y, yAt + 4L * i, apart);
+            pair(x + 4L * i, cos, sin, angleAt + 4L * i, y + 4L * i, apart);
         }
     }
 
     /** Pairs 2 i and 2 i + 1. */
-    static void interleaved(
-            MemorySegment x,
-            long xAt,
-            MemorySegment cos,
-            MemorySegment sin,
-            long angleAt,
-            MemorySegment y,
-            long yAt,
-            int half) {
+    static void interleaved(long x, long cos, long sin, long angleAt, long y, int half) {
         // A step reads a whole vector of angles and uses half of it.
         int i = 0;
         for (; i <= half - COUNT; i += COUNT / 2) {
-            FloatVector value = FloatVector.fromMemorySegment(F, x, xAt + 8L * i, LE);
-            FloatVector c =
-                    FloatVector.fromMemorySegment(F, cos, angleAt + 4L * i, LE).rearrange(TWICE);
-            FloatVector s =
-                    FloatVector.fromMemorySegment(F, sin, angleAt + 4L * i, LE).rearrange(TWICE);
+            FloatVector value = FloatVector.fromMemorySegment(F, ALL, x + 8L * i, LE);
+            FloatVector c = FloatVector.fromMemorySegment(F, ALL, cos + angleAt + 4L * i, LE)
+                    .rearrange(TWICE);
+            FloatVector s = FloatVector.fromMemorySegment(F, ALL, sin + angleAt + 4L * i, LE)
+                    .rearrange(TWICE);
             FloatVector straight = value.mul(c);
             FloatVector crossed = value.rearrange(SWAP).mul(s);
-            straight.add(crossed).blend(straight.sub(crossed), EVEN).intoMemorySegment(y, yAt + 8L * i, LE);
+            straight.add(crossed).blend(straight.sub(crossed), EVEN).intoMemorySegment(ALL, y + 8L * i, LE);
         }
         for (; i < half; i++) {
-            pair(x, xAt + 8L * i, cos, sin, angleAt + 4L * i, y, yAt + 8L * i, 4);
+            pair(x + 8L * i, cos, sin, angleAt + 4L * i, y + 8L * i, 4);
         }
     }
 
     /** One pair, {@code apart} bytes apart, with the same arithmetic. */
-    private static void pair(
-            MemorySegment x,
-            long xAt,
-            MemorySegment cos,
-            MemorySegment sin,
-            long angleAt,
-            MemorySegment y,
-            long yAt,
-            long apart) {
-        float a = x.get(FLOAT, xAt);
-        float b = x.get(FLOAT, xAt + apart);
-        float c = cos.get(FLOAT, angleAt);
-        float s = sin.get(FLOAT, angleAt);
-        y.set(FLOAT, yAt, a * c - b * s);
-        y.set(FLOAT, yAt + apart, b * c + a * s);
+    private static void pair(long x, long cos, long sin, long angleAt, long y, long apart) {
+        float a = ALL.get(FLOAT, x);
+        float b = ALL.get(FLOAT, x + apart);
+        float c = ALL.get(FLOAT, cos + angleAt);
+        float s = ALL.get(FLOAT, sin + angleAt);
+        ALL.set(FLOAT, y, a * c - b * s);
+        ALL.set(FLOAT, y + apart, b * c + a * s);
     }
 }

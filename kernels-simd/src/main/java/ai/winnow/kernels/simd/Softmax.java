@@ -4,8 +4,8 @@ import static ai.winnow.kernels.simd.Lanes.COUNT;
 import static ai.winnow.kernels.simd.Lanes.F;
 import static ai.winnow.kernels.simd.Lanes.FLOAT;
 import static ai.winnow.kernels.simd.Lanes.LE;
+import static ai.winnow.kernels.simd.Memory.ALL;
 
-import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
 
 /** Softmax over scores that come a piece at a time (Milakov and Gimelshein 2018): the greatest so far and the sum relative to it. */
@@ -16,9 +16,9 @@ final class Softmax {
 
     private Softmax() {}
 
-    static void start(MemorySegment state, long stateAt) {
-        state.set(FLOAT, stateAt, Float.NEGATIVE_INFINITY);
-        state.set(FLOAT, stateAt + 4, 0f);
+    static void start(long state) {
+        ALL.set(FLOAT, state, Float.NEGATIVE_INFINITY);
+        ALL.set(FLOAT, state + 4, 0f);
     }
 
     /**
@@ -27,21 +27,21 @@ final class Softmax {
      * @param n a multiple of the lanes; scores that do not count are negative infinity
      * @return the factor that earlier sums of weights must take
      */
-    static float piece(MemorySegment s, long sAt, int n, MemorySegment state, long stateAt) {
-        float before = state.get(FLOAT, stateAt);
-        float greatest = Math.max(before, max(s, sAt, n));
+    static float piece(long s, int n, long state) {
+        float before = ALL.get(FLOAT, state);
+        float greatest = Math.max(before, max(s, n));
         float shift = greatest == Float.NEGATIVE_INFINITY ? 0 : -greatest;
-        Exponential.of(s, sAt, 1f, shift, s, sAt, n);
+        Exponential.of(s, 1f, shift, s, n);
         float factor = before == greatest ? 1 : (float) Math.exp(before + shift);
-        state.set(FLOAT, stateAt, greatest);
-        state.set(FLOAT, stateAt + 4, Math.fma(state.get(FLOAT, stateAt + 4), factor, sum(s, sAt, n)));
+        ALL.set(FLOAT, state, greatest);
+        ALL.set(FLOAT, state + 4, Math.fma(ALL.get(FLOAT, state + 4), factor, sum(s, n)));
         return factor;
     }
 
-    private static float max(MemorySegment s, long sAt, int n) {
-        FloatVector max = FloatVector.fromMemorySegment(F, s, sAt, LE);
+    private static float max(long s, int n) {
+        FloatVector max = FloatVector.fromMemorySegment(F, ALL, s, LE);
         for (int i = COUNT; i < n; i += COUNT) {
-            max = max.max(FloatVector.fromMemorySegment(F, s, sAt + 4L * i, LE));
+            max = max.max(FloatVector.fromMemorySegment(F, ALL, s + 4L * i, LE));
         }
         if (COUNT > 8) {
             max = max.max(max.rearrange(Lanes.FOLD8));
@@ -54,10 +54,10 @@ final class Softmax {
         return max.lane(0);
     }
 
-    private static float sum(MemorySegment s, long sAt, int n) {
-        FloatVector sum = FloatVector.fromMemorySegment(F, s, sAt, LE);
+    private static float sum(long s, int n) {
+        FloatVector sum = FloatVector.fromMemorySegment(F, ALL, s, LE);
         for (int i = COUNT; i < n; i += COUNT) {
-            sum = sum.add(FloatVector.fromMemorySegment(F, s, sAt + 4L * i, LE));
+            sum = sum.add(FloatVector.fromMemorySegment(F, ALL, s + 4L * i, LE));
         }
         if (COUNT > 8) {
             sum = sum.add(sum.rearrange(Lanes.FOLD8));

@@ -7,9 +7,9 @@ import static ai.winnow.kernels.simd.Lanes.FLOAT;
 import static ai.winnow.kernels.simd.Lanes.I;
 import static ai.winnow.kernels.simd.Lanes.LE;
 import static ai.winnow.kernels.simd.Lanes.SHORT;
+import static ai.winnow.kernels.simd.Memory.ALL;
 
 import ai.winnow.tensor.DType;
-import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.ShortVector;
@@ -31,90 +31,81 @@ final class SparseExpansion {
     private SparseExpansion() {}
 
     /** Where output {@code o} of input 0 lies. */
-    private static long place(long panelsAt, int depth, int o) {
-        return panelsAt + 4L * depth * (o - o % WIDTH) + 4L * (o % WIDTH);
+    private static long place(long panels, int depth, int o) {
+        return panels + 4L * depth * (o - o % WIDTH) + 4L * (o % WIDTH);
     }
 
     /** 16 outputs from {@code o} on by their masks; zeros are written too. Only where expand is fast. */
-    static long masks(
-            DType type,
-            MemorySegment w,
-            long masksAt,
-            long valuesAt,
-            long cursor,
-            int depth,
-            MemorySegment panels,
-            long panelsAt,
-            int o) {
-        long to = place(panelsAt, depth, o);
+    static long masks(DType type, long masks, long values, long cursor, int depth, long panels, int o) {
+        long to = place(panels, depth, o);
         if (type == DType.F32) {
             long next = COUNT == UNIT
-                    ? floats(w, masksAt, valuesAt + 4 * cursor, depth, panels, to)
-                    : floatHalves(w, masksAt, valuesAt + 4 * cursor, depth, panels, to);
-            return (next - valuesAt) / 4;
+                    ? floats(masks, values + 4 * cursor, depth, to)
+                    : floatHalves(masks, values + 4 * cursor, depth, to);
+            return (next - values) / 4;
         }
         long next = COUNT == UNIT
-                ? brainFloats(w, masksAt, valuesAt + 2 * cursor, depth, panels, to)
-                : brainFloatHalves(w, masksAt, valuesAt + 2 * cursor, depth, panels, to);
-        return (next - valuesAt) / 2;
+                ? brainFloats(masks, values + 2 * cursor, depth, to)
+                : brainFloatHalves(masks, values + 2 * cursor, depth, to);
+        return (next - values) / 2;
     }
 
-    private static long floats(MemorySegment w, long m, long from, int depth, MemorySegment panels, long to) {
+    private static long floats(long m, long from, int depth, long to) {
         long v = from;
         for (int k = 0; k < depth; k++) {
-            int mask = w.get(SHORT, m + 2L * k) & 0xffff;
-            FloatVector.fromMemorySegment(F, w, v, LE)
+            int mask = ALL.get(SHORT, m + 2L * k) & 0xffff;
+            FloatVector.fromMemorySegment(F, ALL, v, LE)
                     .expand(VectorMask.fromLong(F, mask))
-                    .intoMemorySegment(panels, to + 4L * WIDTH * k, LE);
+                    .intoMemorySegment(ALL, to + 4L * WIDTH * k, LE);
             v += 4L * Integer.bitCount(mask);
         }
         return v;
     }
 
-    private static long floatHalves(MemorySegment w, long m, long from, int depth, MemorySegment panels, long to) {
+    private static long floatHalves(long m, long from, int depth, long to) {
         long v = from;
         for (int k = 0; k < depth; k++) {
-            int mask = w.get(SHORT, m + 2L * k) & 0xffff;
-            FloatVector.fromMemorySegment(F, w, v, LE)
+            int mask = ALL.get(SHORT, m + 2L * k) & 0xffff;
+            FloatVector.fromMemorySegment(F, ALL, v, LE)
                     .expand(VectorMask.fromLong(F, mask & 0xff))
-                    .intoMemorySegment(panels, to + 4L * WIDTH * k, LE);
-            FloatVector.fromMemorySegment(F, w, v + 4L * Integer.bitCount(mask & 0xff), LE)
+                    .intoMemorySegment(ALL, to + 4L * WIDTH * k, LE);
+            FloatVector.fromMemorySegment(F, ALL, v + 4L * Integer.bitCount(mask & 0xff), LE)
                     .expand(VectorMask.fromLong(F, mask >>> 8))
-                    .intoMemorySegment(panels, to + 4L * WIDTH * k + 4L * COUNT, LE);
+                    .intoMemorySegment(ALL, to + 4L * WIDTH * k + 4L * COUNT, LE);
             v += 4L * Integer.bitCount(mask);
         }
         return v;
     }
 
-    private static long brainFloats(MemorySegment w, long m, long from, int depth, MemorySegment panels, long to) {
+    private static long brainFloats(long m, long from, int depth, long to) {
         long v = from;
         for (int k = 0; k < depth; k++) {
-            int mask = w.get(SHORT, m + 2L * k) & 0xffff;
-            ((IntVector) ShortVector.fromMemorySegment(HALF, w, v, LE).convertShape(VectorOperators.S2I, I, 0))
+            int mask = ALL.get(SHORT, m + 2L * k) & 0xffff;
+            ((IntVector) ShortVector.fromMemorySegment(HALF, ALL, v, LE).convertShape(VectorOperators.S2I, I, 0))
                     .lanewise(VectorOperators.LSHL, 16)
                     .reinterpretAsFloats()
                     .expand(VectorMask.fromLong(F, mask))
-                    .intoMemorySegment(panels, to + 4L * WIDTH * k, LE);
+                    .intoMemorySegment(ALL, to + 4L * WIDTH * k, LE);
             v += 2L * Integer.bitCount(mask);
         }
         return v;
     }
 
-    private static long brainFloatHalves(MemorySegment w, long m, long from, int depth, MemorySegment panels, long to) {
+    private static long brainFloatHalves(long m, long from, int depth, long to) {
         long v = from;
         for (int k = 0; k < depth; k++) {
-            int mask = w.get(SHORT, m + 2L * k) & 0xffff;
+            int mask = ALL.get(SHORT, m + 2L * k) & 0xffff;
             long high = v + 2L * Integer.bitCount(mask & 0xff);
-            ((IntVector) ShortVector.fromMemorySegment(HALF, w, v, LE).convertShape(VectorOperators.S2I, I, 0))
+            ((IntVector) ShortVector.fromMemorySegment(HALF, ALL, v, LE).convertShape(VectorOperators.S2I, I, 0))
                     .lanewise(VectorOperators.LSHL, 16)
                     .reinterpretAsFloats()
                     .expand(VectorMask.fromLong(F, mask & 0xff))
-                    .intoMemorySegment(panels, to + 4L * WIDTH * k, LE);
-            ((IntVector) ShortVector.fromMemorySegment(HALF, w, high, LE).convertShape(VectorOperators.S2I, I, 0))
+                    .intoMemorySegment(ALL, to + 4L * WIDTH * k, LE);
+            ((IntVector) ShortVector.fromMemorySegment(HALF, ALL, high, LE).convertShape(VectorOperators.S2I, I, 0))
                     .lanewise(VectorOperators.LSHL, 16)
                     .reinterpretAsFloats()
                     .expand(VectorMask.fromLong(F, mask >>> 8))
-                    .intoMemorySegment(panels, to + 4L * WIDTH * k + 4L * COUNT, LE);
+                    .intoMemorySegment(ALL, to + 4L * WIDTH * k + 4L * COUNT, LE);
             v += 2L * Integer.bitCount(mask);
         }
         return v;
@@ -122,32 +113,22 @@ final class SparseExpansion {
 
     /** The blocks of 16 outputs from {@code o} on, into zeros. */
     static long blocks(
-            DType type,
-            MemorySegment w,
-            long columnsAt,
-            long valuesAt,
-            long cursor,
-            long end,
-            int j,
-            int depth,
-            MemorySegment panels,
-            long panelsAt,
-            int o) {
+            DType type, long columns, long values, long cursor, long end, int j, int depth, long panels, int o) {
         long block = cursor;
         while (block < end) {
-            int k = (w.get(SHORT, columnsAt + 2 * block) & 0xffff) - j;
+            int k = (ALL.get(SHORT, columns + 2 * block) & 0xffff) - j;
             if (k >= depth) {
                 break;
             }
             for (int lane = 0; lane < UNIT; lane += COUNT) {
-                long to = place(panelsAt, depth, o + lane) + 4L * WIDTH * k;
-                FloatVector values = type == DType.F32
-                        ? FloatVector.fromMemorySegment(F, w, valuesAt + 4 * (UNIT * block + lane), LE)
-                        : ((IntVector) ShortVector.fromMemorySegment(HALF, w, valuesAt + 2 * (UNIT * block + lane), LE)
+                long to = place(panels, depth, o + lane) + 4L * WIDTH * k;
+                FloatVector block16 = type == DType.F32
+                        ? FloatVector.fromMemorySegment(F, ALL, values + 4 * (UNIT * block + lane), LE)
+                        : ((IntVector) ShortVector.fromMemorySegment(HALF, ALL, values + 2 * (UNIT * block + lane), LE)
                                         .convertShape(VectorOperators.S2I, I, 0))
                                 .lanewise(VectorOperators.LSHL, 16)
                                 .reinterpretAsFloats();
-                values.intoMemorySegment(panels, to, LE);
+                block16.intoMemorySegment(ALL, to, LE);
             }
             block++;
         }
@@ -156,28 +137,18 @@ final class SparseExpansion {
 
     /** Output {@code o}, into zeros. */
     static long row(
-            DType type,
-            MemorySegment w,
-            long columnsAt,
-            long valuesAt,
-            long cursor,
-            long end,
-            int j,
-            int depth,
-            MemorySegment panels,
-            long panelsAt,
-            int o) {
-        long to = place(panelsAt, depth, o);
+            DType type, long columns, long values, long cursor, long end, int j, int depth, long panels, int o) {
+        long to = place(panels, depth, o);
         long at = cursor;
         while (at < end) {
-            int k = (w.get(SHORT, columnsAt + 2 * at) & 0xffff) - j;
+            int k = (ALL.get(SHORT, columns + 2 * at) & 0xffff) - j;
             if (k >= depth) {
                 break;
             }
             float value = type == DType.F32
-                    ? w.get(FLOAT, valuesAt + 4 * at)
-                    : Float.intBitsToFloat(w.get(SHORT, valuesAt + 2 * at) << 16);
-            panels.set(FLOAT, to + 4L * WIDTH * k, value);
+                    ? ALL.get(FLOAT, values + 4 * at)
+                    : Float.intBitsToFloat(ALL.get(SHORT, values + 2 * at) << 16);
+            ALL.set(FLOAT, to + 4L * WIDTH * k, value);
             at++;
         }
         return at;

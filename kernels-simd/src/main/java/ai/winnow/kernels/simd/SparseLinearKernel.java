@@ -1,14 +1,14 @@
 package ai.winnow.kernels.simd;
 
+import static ai.winnow.kernels.simd.Memory.ALL;
+
 import ai.winnow.ir.InputSelection;
 import ai.winnow.kernel.Kernel;
 import ai.winnow.kernel.Workers;
 import ai.winnow.kernel.Workspace;
 import ai.winnow.tensor.Operands;
 import ai.winnow.tensor.Tensor;
-import java.lang.foreign.MemorySegment;
 import java.util.Locale;
-import org.jspecify.annotations.Nullable;
 
 /**
  * {@code x [rows, in] -> y [rows, out]} from the selected inputs of each row: the list is made once by the calling thread, then the
@@ -62,31 +62,31 @@ record SparseLinearKernel(StoredWeight weight, InputSelection selection, boolean
     @Override
     public void run(Operands operands, Workspace workspace) {
         int rows = operands.inRows(0);
-        MemorySegment scratch = workspace.scratch();
+        long scratch = workspace.scratchAddress();
         if (rows == 0) {
             return;
         }
         boolean chained = weight.chained(rows); // as the dense kernel does, whatever is selected
         if (rows > 1 && !chained && together(operands, scratch, rows)) {
-            int listed = scratch.get(Lanes.INT, LISTED);
+            int listed = ALL.get(Lanes.INT, scratch + LISTED);
             int parts = Parts.ofWeight(workspace, weight.bytesOf(listed) * rows, weight.outputs());
             workspace.workers().run(this, operands, workspace, parts);
             return;
         }
         for (int row = 0; row < rows; row++) {
             int listed = select(operands, scratch, 4L * weight.inputs() * row);
-            scratch.set(Lanes.INT, LISTED, listed);
-            scratch.set(Lanes.INT, ROW, row);
+            ALL.set(Lanes.INT, scratch + LISTED, listed);
+            ALL.set(Lanes.INT, scratch + ROW, row);
             int parts = Parts.ofWeight(workspace, weight.bytesOf(listed), weight.outputs());
             workspace.workers().run(this, operands, workspace, chained ? Math.min(parts, weight.chains()) : parts);
             if (chained) {
-                weight.addChains(scratch, sumsAt(), operands.out(0), 4L * weight.outputs() * row);
+                weight.addChains(scratch + sumsAt(), operands.outAddress(0) + 4L * weight.outputs() * row);
             }
         }
     }
 
     /** Selects for all rows; whether the union is worth it. Then it is packed: row after row, with zeros where a row does not select. */
-    private boolean together(Operands operands, MemorySegment scratch, int rows) {
+    private boolean together(Operands operands, long scratch, int rows) {
         int inputs = weight.inputs();
         long rowBytes = 4L * inputs;
         long kept = sumsAt();
@@ -95,46 +95,48 @@ record SparseLinearKernel(StoredWeight weight, InputSelection selection, boolean
             int listed = select(operands, scratch, rowBytes * row);
             selected += listed;
             long to = kept + rowBytes * row;
-            Selection.keepListed(operands.in(0), rowBytes * row, inputs, scratch, LIST, listed, scratch, to);
+            Selection.keepListed(operands.inAddress(0) + rowBytes * row, inputs, scratch + LIST, listed, scratch + to);
         }
-        int listed = Selection.anyNonZero(scratch, kept, rows, inputs, scratch, LIST);
+        int listed = Selection.anyNonZero(scratch + kept, rows, inputs, scratch + LIST);
         if (listed * weight.togetherCost(rows) > selected) {
             return false;
         }
         if (listed < inputs) {
-            Selection.pack(scratch, kept, rows, inputs, scratch, LIST, listed);
+            Selection.pack(scratch + kept, rows, inputs, scratch + LIST, listed);
         }
-        scratch.set(Lanes.INT, LISTED, listed);
-        scratch.set(Lanes.INT, ROW, TOGETHER);
+        ALL.set(Lanes.INT, scratch + LISTED, listed);
+        ALL.set(Lanes.INT, scratch + ROW, TOGETHER);
         return true;
     }
 
-    private int select(Operands operands, MemorySegment scratch, long xAt) {
-        MemorySegment x = operands.in(0);
+    private int select(Operands operands, long scratch, long xAt) {
+        long x = operands.inAddress(0);
         int n = weight.inputs();
         return switch (selection) {
-            case InputSelection.Threshold by -> Selection.threshold(x, xAt, n, by.threshold(), scratch, LIST);
-            case InputSelection.ChannelThreshold _ -> Selection.thresholds(x, xAt, n, operands.in(2), 0, scratch, LIST);
+            case InputSelection.Threshold by -> Selection.threshold(x + xAt, n, by.threshold(), scratch + LIST);
+            case InputSelection.ChannelThreshold _ ->
+                Selection.thresholds(x + xAt, n, operands.inAddress(2), scratch + LIST);
             case InputSelection.TopK top ->
-                TopK.select(x, xAt, null, 0, n, top.keep(), scratch, selectionAt(), scratch, LIST);
+                TopK.select(x + xAt, 0, n, top.keep(), scratch + selectionAt(), scratch + LIST);
             case InputSelection.WeightedTopK top ->
-                TopK.select(x, xAt, operands.in(2), 0, n, top.keep(), scratch, selectionAt(), scratch, LIST);
+                TopK.select(x + xAt, operands.inAddress(2), n, top.keep(), scratch + selectionAt(), scratch + LIST);
         };
     }
 
     @Override
     public void run(Operands operands, Workspace workspace, int part, int parts) {
-        MemorySegment scratch = workspace.scratch();
-        MemorySegment w = operands.in(1);
-        MemorySegment y = operands.out(0);
+        long scratch = workspace.scratchAddress();
+        long w = operands.inAddress(1);
+        long y = operands.outAddress(0);
         int rows = operands.inRows(0);
-        int row = scratch.get(Lanes.INT, ROW);
-        int listed = scratch.get(Lanes.INT, LISTED);
-        @Nullable MemorySegment start = bias ? operands.in(selection.hasOperand() ? 3 : 2) : null;
+        int row = ALL.get(Lanes.INT, scratch + ROW);
+        int listed = ALL.get(Lanes.INT, scratch + LISTED);
+        long start = bias ? operands.inAddress(selection.hasOperand() ? 3 : 2) : 0;
         if (weight.chained(rows)) {
             for (int chain = part; chain < weight.chains(); chain += parts) {
                 long xAt = 4L * weight.inputs() * row;
-                weight.listedChain(w, scratch, LIST, listed, operands.in(0), xAt, start, chain, scratch, sumsAt());
+                weight.listedChain(
+                        w, scratch + LIST, listed, operands.inAddress(0) + xAt, start, chain, scratch + sumsAt());
             }
             return;
         }
@@ -143,11 +145,11 @@ record SparseLinearKernel(StoredWeight weight, InputSelection selection, boolean
         if (row != TOGETHER) {
             long xAt = 4L * weight.inputs() * row;
             long yAt = 4L * weight.outputs() * row;
-            weight.listed(w, scratch, LIST, listed, operands.in(0), xAt, start, y, yAt, lo, hi);
+            weight.listed(w, scratch + LIST, listed, operands.inAddress(0) + xAt, start, y + yAt, lo, hi);
             return;
         }
-        @Nullable MemorySegment list = listed < weight.inputs() ? scratch : null;
+        long list = listed < weight.inputs() ? scratch + LIST : 0;
         long scratchAt = sumsAt() + keptBytes() + Parts.scratch(weight.partBytes(maxRows), part);
-        weight.product(w, list, LIST, listed, scratch, sumsAt(), rows, start, y, lo, hi, scratch, scratchAt);
+        weight.product(w, list, listed, scratch + sumsAt(), rows, start, y, lo, hi, scratch + scratchAt);
     }
 }

@@ -4,8 +4,6 @@ import ai.winnow.kernel.Kernel;
 import ai.winnow.kernel.Workers;
 import ai.winnow.kernel.Workspace;
 import ai.winnow.tensor.Operands;
-import java.lang.foreign.MemorySegment;
-import org.jspecify.annotations.Nullable;
 
 /**
  * {@code x [rows, in] -> y [rows, out]} with a bias or without, over a weight whose zeros are not stored. The outputs are split
@@ -45,20 +43,19 @@ record SparseWeightKernel(StoredSparse weight, boolean bias, int maxRows) implem
     @Override
     public void run(Operands operands, Workspace workspace, int part, int parts) {
         int rows = operands.inRows(0);
-        @Nullable MemorySegment start = bias ? operands.in(2) : null;
-        MemorySegment w = operands.in(1);
+        long start = bias ? operands.inAddress(2) : 0;
+        long w = operands.inAddress(1);
         if (weight.multiplies(rows)) {
             SparseGemm.run(
                     weight,
-                    operands.in(0),
+                    operands.inAddress(0),
                     rows,
                     w,
                     start,
-                    operands.out(0),
+                    operands.outAddress(0),
                     Parts.begin(weight.outputs(), Parts.GRAIN, part, parts),
                     Parts.begin(weight.outputs(), Parts.GRAIN, part + 1, parts),
-                    workspace.scratch(),
-                    Parts.scratch(partBytes(), part));
+                    workspace.scratchAddress() + Parts.scratch(partBytes(), part));
             return;
         }
         int last = weight.begin(w, part + 1, parts);
@@ -67,15 +64,12 @@ record SparseWeightKernel(StoredSparse weight, boolean bias, int maxRows) implem
             for (int row = 0; row < rows; row++) {
                 weight.dense(
                         w,
-                        operands.in(0),
-                        4L * weight.inputs() * row,
+                        operands.inAddress(0) + 4L * weight.inputs() * row,
                         start,
-                        operands.out(0),
-                        4L * weight.outputs() * row,
+                        operands.outAddress(0) + 4L * weight.outputs() * row,
                         from,
                         Math.min(from + step, last),
-                        workspace.scratch(),
-                        Parts.scratch(partBytes(), part));
+                        workspace.scratchAddress() + Parts.scratch(partBytes(), part));
             }
         }
     }

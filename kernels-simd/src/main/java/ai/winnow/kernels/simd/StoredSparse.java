@@ -1,6 +1,7 @@
 package ai.winnow.kernels.simd;
 
 import static ai.winnow.kernels.simd.Lanes.LONG;
+import static ai.winnow.kernels.simd.Memory.ALL;
 
 import ai.winnow.tensor.BitmaskPanel16;
 import ai.winnow.tensor.BlockSparse16x1;
@@ -8,8 +9,6 @@ import ai.winnow.tensor.CompressedRows;
 import ai.winnow.tensor.DType;
 import ai.winnow.tensor.Layout;
 import ai.winnow.tensor.TensorSpec;
-import java.lang.foreign.MemorySegment;
-import org.jspecify.annotations.Nullable;
 
 /**
  * How the weight {@code [outputs, inputs]} of a linear layer lies in memory when its zeros do not, and so which loop reads it. A
@@ -104,17 +103,17 @@ record StoredSparse(
      * The unit at which part {@code part} begins. A mask takes as long however many values it has, so bitmask panels are split evenly;
      * what else there is, by values.
      */
-    int begin(MemorySegment w, int part, int parts) {
+    int begin(long w, int part, int parts) {
         int units = units();
         if (part == 0 || part == parts || layout instanceof BitmaskPanel16) {
             return (int) ((long) units * part / parts);
         }
-        long wanted = w.get(LONG, 8L * units) * part / parts;
+        long wanted = ALL.get(LONG, w + 8L * units) * part / parts;
         int low = 0;
         int high = units;
         while (low < high) { // the first unit that begins at or behind
             int middle = (low + high) >>> 1;
-            if (w.get(LONG, 8L * middle) < wanted) {
+            if (ALL.get(LONG, w + 8L * middle) < wanted) {
                 low = middle + 1;
             } else {
                 high = middle;
@@ -124,42 +123,30 @@ record StoredSparse(
     }
 
     /** Units {@code from} to {@code to} of one row; {@code sums} are {@link #SUMS_BYTES} of scratch. */
-    void dense(
-            MemorySegment w,
-            MemorySegment x,
-            long xAt,
-            @Nullable MemorySegment bias,
-            MemorySegment y,
-            long yAt,
-            int from,
-            int to,
-            MemorySegment sums,
-            long sumsAt) {
+    void dense(long w, long x, long bias, long y, int from, int to, long sums) {
         boolean full = type == DType.F32;
         switch (layout) {
             case BitmaskPanel16 _ -> {
                 if (full) {
                     F32BitmaskLinear.dense(
-                            w, indexAt, maskPitch, valuesAt, inputs, outputs, x, xAt, bias, y, yAt, from, to, sums,
-                            sumsAt);
+                            w, w + indexAt, maskPitch, w + valuesAt, inputs, outputs, x, bias, y, from, to, sums);
                 } else {
                     Bf16BitmaskLinear.dense(
-                            w, indexAt, maskPitch, valuesAt, inputs, outputs, x, xAt, bias, y, yAt, from, to, sums,
-                            sumsAt);
+                            w, w + indexAt, maskPitch, w + valuesAt, inputs, outputs, x, bias, y, from, to, sums);
                 }
             }
             case BlockSparse16x1 _ -> {
                 if (full) {
-                    F32BlockLinear.dense(w, indexAt, valuesAt, outputs, x, xAt, bias, y, yAt, from, to, sums, sumsAt);
+                    F32BlockLinear.dense(w, w + indexAt, w + valuesAt, outputs, x, bias, y, from, to, sums);
                 } else {
-                    Bf16BlockLinear.dense(w, indexAt, valuesAt, outputs, x, xAt, bias, y, yAt, from, to, sums, sumsAt);
+                    Bf16BlockLinear.dense(w, w + indexAt, w + valuesAt, outputs, x, bias, y, from, to, sums);
                 }
             }
             case CompressedRows _ -> {
                 if (full) {
-                    F32CompressedLinear.dense(w, indexAt, valuesAt, x, xAt, bias, y, yAt, from, to);
+                    F32CompressedLinear.dense(w, w + indexAt, w + valuesAt, x, bias, y, from, to);
                 } else {
-                    Bf16CompressedLinear.dense(w, indexAt, valuesAt, x, xAt, bias, y, yAt, from, to);
+                    Bf16CompressedLinear.dense(w, w + indexAt, w + valuesAt, x, bias, y, from, to);
                 }
             }
         }

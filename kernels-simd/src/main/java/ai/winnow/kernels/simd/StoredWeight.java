@@ -1,12 +1,13 @@
 package ai.winnow.kernels.simd;
 
+import static ai.winnow.kernels.simd.Memory.ALL;
+
 import ai.winnow.tensor.DType;
 import ai.winnow.tensor.Layout;
 import ai.winnow.tensor.Tensor;
 import ai.winnow.tensor.TensorSpec;
 import java.lang.foreign.MemorySegment;
 import java.util.Locale;
-import org.jspecify.annotations.Nullable;
 
 /**
  * How the weight {@code [outputs, inputs]} of a linear layer lies in memory, and so which loop reads it.
@@ -130,17 +131,8 @@ record StoredWeight(DType type, Layout.Order order, int inputs, int outputs, lon
     }
 
     /** Outputs {@code lo} to {@code hi} of all rows; {@code x} is not prepared. */
-    void product(
-            MemorySegment w,
-            MemorySegment x,
-            int rows,
-            @Nullable MemorySegment bias,
-            MemorySegment y,
-            int lo,
-            int hi,
-            MemorySegment scratch,
-            long scratchAt) {
-        product(w, null, 0, inputs, x, 0, rows, bias, y, lo, hi, scratch, scratchAt);
+    void product(long w, long x, int rows, long bias, long y, int lo, int hi, long scratch) {
+        product(w, 0, inputs, x, rows, bias, y, lo, hi, scratch);
     }
 
     /**
@@ -149,56 +141,38 @@ record StoredWeight(DType type, Layout.Order order, int inputs, int outputs, lon
      * @param list the inputs, in ascending order
      * @param x {@code [rows, listed]}: the numbers that belong to them
      */
-    void product(
-            MemorySegment w,
-            @Nullable MemorySegment list,
-            long listAt,
-            int listed,
-            MemorySegment x,
-            long xAt,
-            int rows,
-            @Nullable MemorySegment bias,
-            MemorySegment y,
-            int lo,
-            int hi,
-            MemorySegment scratch,
-            long scratchAt) {
-        MemorySegment scales = type == DType.I8 ? w : null;
+    void product(long w, long list, int listed, long x, int rows, long bias, long y, int lo, int hi, long scratch) {
+        long scales = type == DType.I8 ? w + scalesAt : 0;
         if (type == DType.I4) {
             Int4Gemm.run(
                     order,
                     group,
                     list,
-                    listAt,
                     x,
-                    xAt,
                     rows,
                     listed,
                     w,
                     rowBytes(),
-                    scalesAt,
+                    w + scalesAt,
                     scaleBytes(),
                     outputs,
                     bias,
                     y,
                     lo,
                     hi,
-                    scratch,
-                    scratchAt);
+                    scratch);
         } else {
-            Gemm.run(
-                    type, order, x, xAt, rows, listed, w, 0, outputs, list, listAt, scales, scalesAt, bias, 0, y, 0, lo,
-                    hi, scratch, scratchAt);
+            Gemm.run(type, order, x, rows, listed, w, outputs, list, scales, bias, y, lo, hi, scratch);
         }
     }
 
     /** Once a row: the input in the order in which this weight meets it, if that is not its own. */
-    void prepare(MemorySegment x, long xAt, MemorySegment prepared, long preparedAt) {
+    void prepare(long x, long prepared) {
         if (!isColumnMajor()) {
             switch (type) {
-                case BF16 -> Bf16RowLinear.prepare(x, xAt, inputs, prepared, preparedAt);
-                case F16 -> F16RowLinear.prepare(x, xAt, inputs, prepared, preparedAt);
-                case I4 -> Int4RowLinear.prepare(x, xAt, inputs, prepared, preparedAt);
+                case BF16 -> Bf16RowLinear.prepare(x, inputs, prepared);
+                case F16 -> F16RowLinear.prepare(x, inputs, prepared);
+                case I4 -> Int4RowLinear.prepare(x, inputs, prepared);
                 default -> {}
             }
         }
@@ -234,241 +208,128 @@ record StoredWeight(DType type, Layout.Order order, int inputs, int outputs, lon
     }
 
     /** One chain of one row: all its inputs. The bias goes into the first. */
-    void denseChain(
-            MemorySegment w,
-            MemorySegment x,
-            long rowAt,
-            @Nullable MemorySegment bias,
-            int chain,
-            MemorySegment sums,
-            long sumsAt) {
+    void denseChain(long w, long row, long bias, int chain, long sums) {
         int from = chainBegin(chain);
         int count = chainBegin(chain + 1) - from;
         long rowBytes = rowBytes();
-        long wAt = from * rowBytes;
-        long xAt = rowAt + 4L * from;
-        long at = sumsAt + chain * chainPitch();
-        MemorySegment start = chain == 0 ? bias : null;
+        long first = w + from * rowBytes;
+        long x = row + 4L * from;
+        long at = sums + chain * chainPitch();
+        long start = chain == 0 ? bias : 0;
         switch (type) {
-            case F32 -> F32ColumnLinear.dense(w, wAt, rowBytes, count, x, xAt, start, 0, sums, at, 0, outputs);
-            case BF16 -> Bf16ColumnLinear.dense(w, wAt, rowBytes, count, x, xAt, start, 0, sums, at, 0, outputs);
-            case F16 -> F16ColumnLinear.dense(w, wAt, rowBytes, count, x, xAt, start, 0, sums, at, 0, outputs);
+            case F32 -> F32ColumnLinear.dense(first, rowBytes, count, x, start, at, 0, outputs);
+            case BF16 -> Bf16ColumnLinear.dense(first, rowBytes, count, x, start, at, 0, outputs);
+            case F16 -> F16ColumnLinear.dense(first, rowBytes, count, x, start, at, 0, outputs);
             case I4 ->
                 Int4ColumnLinear.dense(
-                        w,
-                        wAt,
+                        first,
                         rowBytes,
                         count,
-                        scalesAt + from * scaleBytes(),
+                        w + scalesAt + from * scaleBytes(),
                         scaleBytes(),
                         group,
                         x,
-                        xAt,
                         start,
-                        0,
-                        sums,
                         at,
                         0,
                         outputs);
-            default ->
-                Int8ColumnLinear.dense(w, wAt, rowBytes, count, w, scalesAt, x, xAt, start, 0, sums, at, 0, outputs);
+            default -> Int8ColumnLinear.dense(first, rowBytes, count, w + scalesAt, x, start, at, 0, outputs);
         }
     }
 
     /** One chain of one row: those of its inputs that are in the ascending {@code list}. */
-    void listedChain(
-            MemorySegment w,
-            MemorySegment list,
-            long listAt,
-            int listed,
-            MemorySegment x,
-            long xAt,
-            @Nullable MemorySegment bias,
-            int chain,
-            MemorySegment sums,
-            long sumsAt) {
-        int from = Selection.below(list, listAt, listed, chainBegin(chain));
-        int to = Selection.below(list, listAt, listed, chainBegin(chain + 1));
-        long at = sumsAt + chain * chainPitch();
-        MemorySegment start = chain == 0 ? bias : null;
-        listed(w, list, listAt + 4L * from, to - from, x, xAt, start, sums, at, 0, outputs);
+    void listedChain(long w, long list, int listed, long x, long bias, int chain, long sums) {
+        int from = Selection.below(list, listed, chainBegin(chain));
+        int to = Selection.below(list, listed, chainBegin(chain + 1));
+        long at = sums + chain * chainPitch();
+        long start = chain == 0 ? bias : 0;
+        listed(w, list + 4L * from, to - from, x, start, at, 0, outputs);
     }
 
     /** Adds the sums of all chains in order. */
-    void addChains(MemorySegment sums, long sumsAt, MemorySegment y, long yAt) {
-        Elementwise.add(sums, sumsAt, sums, sumsAt + chainPitch(), y, yAt, outputs);
+    void addChains(long sums, long y) {
+        Elementwise.add(sums, sums + chainPitch(), y, outputs);
         for (int chain = 2; chain < chains(); chain++) {
-            Elementwise.add(y, yAt, sums, sumsAt + chain * chainPitch(), y, yAt, outputs);
+            Elementwise.add(y, sums + chain * chainPitch(), y, outputs);
         }
     }
 
     /** Outputs {@code lo} to {@code hi} of one row; {@code x} is prepared. */
-    void dense(
-            MemorySegment w,
-            MemorySegment x,
-            long xAt,
-            @Nullable MemorySegment bias,
-            MemorySegment y,
-            long yAt,
-            int lo,
-            int hi,
-            MemorySegment scratch,
-            long scratchAt) {
+    void dense(long w, long x, long bias, long y, int lo, int hi, long scratch) {
         long rowBytes = rowBytes();
         if (isColumnMajor()) {
             switch (type) {
-                case F32 -> F32ColumnLinear.dense(w, 0, rowBytes, inputs, x, xAt, bias, 0, y, yAt, lo, hi);
-                case BF16 -> Bf16ColumnLinear.dense(w, 0, rowBytes, inputs, x, xAt, bias, 0, y, yAt, lo, hi);
-                case F16 -> F16ColumnLinear.dense(w, 0, rowBytes, inputs, x, xAt, bias, 0, y, yAt, lo, hi);
+                case F32 -> F32ColumnLinear.dense(w, rowBytes, inputs, x, bias, y, lo, hi);
+                case BF16 -> Bf16ColumnLinear.dense(w, rowBytes, inputs, x, bias, y, lo, hi);
+                case F16 -> F16ColumnLinear.dense(w, rowBytes, inputs, x, bias, y, lo, hi);
                 case I4 ->
-                    Int4ColumnLinear.dense(
-                            w, 0, rowBytes, inputs, scalesAt, scaleBytes(), group, x, xAt, bias, 0, y, yAt, lo, hi);
-                default -> Int8ColumnLinear.dense(w, 0, rowBytes, inputs, w, scalesAt, x, xAt, bias, 0, y, yAt, lo, hi);
+                    Int4ColumnLinear.dense(w, rowBytes, inputs, w + scalesAt, scaleBytes(), group, x, bias, y, lo, hi);
+                default -> Int8ColumnLinear.dense(w, rowBytes, inputs, w + scalesAt, x, bias, y, lo, hi);
             }
         } else {
             switch (type) {
-                case F32 ->
-                    F32RowLinear.dense(w, 0, rowBytes, inputs, x, xAt, bias, 0, y, yAt, lo, hi, scratch, scratchAt);
-                case BF16 ->
-                    Bf16RowLinear.dense(w, 0, rowBytes, inputs, x, xAt, bias, 0, y, yAt, lo, hi, scratch, scratchAt);
-                case F16 ->
-                    F16RowLinear.dense(w, 0, rowBytes, inputs, x, xAt, bias, 0, y, yAt, lo, hi, scratch, scratchAt);
+                case F32 -> F32RowLinear.dense(w, rowBytes, inputs, x, bias, y, lo, hi, scratch);
+                case BF16 -> Bf16RowLinear.dense(w, rowBytes, inputs, x, bias, y, lo, hi, scratch);
+                case F16 -> F16RowLinear.dense(w, rowBytes, inputs, x, bias, y, lo, hi, scratch);
                 case I4 ->
                     Int4RowLinear.dense(
-                            w,
-                            0,
-                            rowBytes,
-                            inputs,
-                            scalesAt,
-                            scaleBytes(),
-                            group,
-                            x,
-                            xAt,
-                            bias,
-                            0,
-                            y,
-                            yAt,
-                            lo,
-                            hi,
-                            scratch,
-                            scratchAt);
-                default ->
-                    Int8RowLinear.dense(
-                            w, 0, rowBytes, inputs, w, scalesAt, x, xAt, bias, 0, y, yAt, lo, hi, scratch, scratchAt);
+                            w, rowBytes, inputs, w + scalesAt, scaleBytes(), group, x, bias, y, lo, hi, scratch);
+                default -> Int8RowLinear.dense(w, rowBytes, inputs, w + scalesAt, x, bias, y, lo, hi, scratch);
             }
         }
     }
 
     /** Outputs {@code lo} to {@code hi} of one row, of the {@code listed} inputs in {@code list} only. Column-major. */
-    void listed(
-            MemorySegment w,
-            MemorySegment list,
-            long listAt,
-            int listed,
-            MemorySegment x,
-            long xAt,
-            @Nullable MemorySegment bias,
-            MemorySegment y,
-            long yAt,
-            int lo,
-            int hi) {
+    void listed(long w, long list, int listed, long x, long bias, long y, int lo, int hi) {
         long rowBytes = rowBytes();
         switch (type) {
-            case F32 -> F32ColumnLinear.listed(w, 0, rowBytes, list, listAt, listed, x, xAt, bias, 0, y, yAt, lo, hi);
-            case BF16 -> Bf16ColumnLinear.listed(w, 0, rowBytes, list, listAt, listed, x, xAt, bias, 0, y, yAt, lo, hi);
-            case F16 -> F16ColumnLinear.listed(w, 0, rowBytes, list, listAt, listed, x, xAt, bias, 0, y, yAt, lo, hi);
+            case F32 -> F32ColumnLinear.listed(w, rowBytes, list, listed, x, bias, y, lo, hi);
+            case BF16 -> Bf16ColumnLinear.listed(w, rowBytes, list, listed, x, bias, y, lo, hi);
+            case F16 -> F16ColumnLinear.listed(w, rowBytes, list, listed, x, bias, y, lo, hi);
             case I4 ->
                 Int4ColumnLinear.listed(
-                        w,
-                        0,
-                        rowBytes,
-                        list,
-                        listAt,
-                        listed,
-                        scalesAt,
-                        scaleBytes(),
-                        group,
-                        x,
-                        xAt,
-                        bias,
-                        0,
-                        y,
-                        yAt,
-                        lo,
-                        hi);
-            default ->
-                Int8ColumnLinear.listed(
-                        w, 0, rowBytes, list, listAt, listed, w, scalesAt, x, xAt, bias, 0, y, yAt, lo, hi);
+                        w, rowBytes, list, listed, w + scalesAt, scaleBytes(), group, x, bias, y, lo, hi);
+            default -> Int8ColumnLinear.listed(w, rowBytes, list, listed, w + scalesAt, x, bias, y, lo, hi);
         }
     }
 
     /** Those outputs from {@code lo} to {@code hi} of one row that are in {@code list}; the others are zero. Row-major. */
-    void masked(
-            MemorySegment w,
-            MemorySegment list,
-            long listAt,
-            int listed,
-            MemorySegment x,
-            long xAt,
-            @Nullable MemorySegment bias,
-            MemorySegment y,
-            long yAt,
-            int lo,
-            int hi,
-            MemorySegment scratch,
-            long scratchAt) {
+    void masked(long w, long list, int listed, long x, long bias, long y, int lo, int hi, long scratch) {
         long rowBytes = rowBytes();
         switch (type) {
-            case F32 ->
-                F32RowLinear.masked(
-                        w, 0, rowBytes, inputs, list, listAt, listed, x, xAt, bias, 0, y, yAt, lo, hi, scratch,
-                        scratchAt);
-            case BF16 ->
-                Bf16RowLinear.masked(
-                        w, 0, rowBytes, inputs, list, listAt, listed, x, xAt, bias, 0, y, yAt, lo, hi, scratch,
-                        scratchAt);
-            case F16 ->
-                F16RowLinear.masked(
-                        w, 0, rowBytes, inputs, list, listAt, listed, x, xAt, bias, 0, y, yAt, lo, hi, scratch,
-                        scratchAt);
+            case F32 -> F32RowLinear.masked(w, rowBytes, inputs, list, listed, x, bias, y, lo, hi, scratch);
+            case BF16 -> Bf16RowLinear.masked(w, rowBytes, inputs, list, listed, x, bias, y, lo, hi, scratch);
+            case F16 -> F16RowLinear.masked(w, rowBytes, inputs, list, listed, x, bias, y, lo, hi, scratch);
             case I4 ->
                 Int4RowLinear.masked(
                         w,
-                        0,
                         rowBytes,
                         inputs,
-                        scalesAt,
+                        w + scalesAt,
                         scaleBytes(),
                         group,
                         list,
-                        listAt,
                         listed,
                         x,
-                        xAt,
                         bias,
-                        0,
                         y,
-                        yAt,
                         lo,
                         hi,
-                        scratch,
-                        scratchAt);
+                        scratch);
             default ->
-                Int8RowLinear.masked(
-                        w, 0, rowBytes, inputs, w, scalesAt, list, listAt, listed, x, xAt, bias, 0, y, yAt, lo, hi,
-                        scratch, scratchAt);
+                Int8RowLinear.masked(w, rowBytes, inputs, w + scalesAt, list, listed, x, bias, y, lo, hi, scratch);
         }
     }
 
     /** One row as f32. Row-major. */
-    void widenRow(MemorySegment w, int row, MemorySegment y, long yAt) {
+    void widenRow(long w, int row, long y) {
         long from = row * rowBytes();
         switch (type) {
-            case F32 -> MemorySegment.copy(w, from, y, yAt, 4L * inputs);
-            case BF16 -> Conversions.bf16ToFloat(w, from, y, yAt, inputs);
-            case F16 -> Conversions.f16ToFloat(w, from, y, yAt, inputs);
-            case I4 -> Int4.widenRow(w, from, scalesAt + row * scaleBytes(), group, 0, inputs, false, y, yAt);
-            default -> Conversions.int8ToFloat(w, from, w.get(Lanes.FLOAT, scalesAt + 4L * row), y, yAt, inputs);
+            case F32 -> MemorySegment.copy(ALL, w + from, ALL, y, 4L * inputs);
+            case BF16 -> Conversions.bf16ToFloat(w + from, y, inputs);
+            case F16 -> Conversions.f16ToFloat(w + from, y, inputs);
+            case I4 -> Int4.widenRow(w + from, w + scalesAt + row * scaleBytes(), group, 0, inputs, false, y);
+            default -> Conversions.int8ToFloat(w + from, ALL.get(Lanes.FLOAT, w + scalesAt + 4L * row), y, inputs);
         }
     }
 }

@@ -27,7 +27,7 @@ record ThresholdSelectKernel(float threshold, long width) implements Kernel, Wor
         long to = Parts.begin(elements, part + 1, parts);
         for (long at = Parts.begin(elements, part, parts); at < to; at += PIECE) {
             int n = (int) Math.min(PIECE, to - at);
-            Elementwise.threshold(operands.in(0), 4 * at, threshold, operands.out(0), 4 * at, n);
+            Elementwise.threshold(operands.inAddress(0) + 4 * at, threshold, operands.outAddress(0) + 4 * at, n);
         }
     }
 }

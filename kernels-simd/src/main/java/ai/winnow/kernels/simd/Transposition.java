@@ -5,6 +5,7 @@ import static ai.winnow.kernels.simd.Lanes.COUNT;
 import static ai.winnow.kernels.simd.Lanes.INT;
 import static ai.winnow.kernels.simd.Lanes.LE;
 import static ai.winnow.kernels.simd.Lanes.LONG;
+import static ai.winnow.kernels.simd.Memory.ALL;
 
 import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.ByteVector;
@@ -26,19 +27,16 @@ public final class Transposition {
 
     /** target[c][r] = source[r][c] for columns c in lo..hi. Strides are in bytes. */
     public static void run(
-            MemorySegment source,
-            long sourceAt,
+            long source,
             long sourceRowBytes,
             int rows,
             int elementBytes,
-            MemorySegment target,
-            long targetAt,
+            long target,
             long targetRowBytes,
             int lo,
             int hi,
-            MemorySegment scratch,
-            long scratchAt) {
-        long outAt = scratchAt + (long) TILE * TILE * elementBytes;
+            long scratch) {
+        long outAt = scratch + (long) TILE * TILE * elementBytes;
         int pitch = TILE * elementBytes;
         for (int c = lo; c < hi; c += TILE) {
             int width = Math.min(TILE, hi - c);
@@ -46,47 +44,39 @@ public final class Transposition {
                 int height = Math.min(TILE, rows - r);
                 if (width == TILE) {
                     pieces(
-                            source,
-                            sourceAt + r * sourceRowBytes + (long) c * elementBytes,
+                            source + r * sourceRowBytes + (long) c * elementBytes,
                             sourceRowBytes,
                             scratch,
-                            scratchAt,
                             pitch,
                             height,
                             pitch);
                 } else {
                     raggedPieces(
-                            source,
-                            sourceAt + r * sourceRowBytes + (long) c * elementBytes,
+                            source + r * sourceRowBytes + (long) c * elementBytes,
                             sourceRowBytes,
                             scratch,
-                            scratchAt,
                             pitch,
                             height,
                             width * elementBytes);
                 }
                 switch (elementBytes) {
-                    case 1 -> bytes(scratch, scratchAt, outAt);
-                    case 2 -> shorts(scratch, scratchAt, outAt);
-                    default -> ints(scratch, scratchAt, outAt);
+                    case 1 -> bytes(scratch, outAt);
+                    case 2 -> shorts(scratch, outAt);
+                    default -> ints(scratch, outAt);
                 }
                 if (height == TILE) {
                     pieces(
-                            scratch,
                             outAt,
                             pitch,
-                            target,
-                            targetAt + c * targetRowBytes + (long) r * elementBytes,
+                            target + c * targetRowBytes + (long) r * elementBytes,
                             targetRowBytes,
                             width,
                             pitch);
                 } else {
                     raggedPieces(
-                            scratch,
                             outAt,
                             pitch,
-                            target,
-                            targetAt + c * targetRowBytes + (long) r * elementBytes,
+                            target + c * targetRowBytes + (long) r * elementBytes,
                             targetRowBytes,
                             width,
                             height * elementBytes);
@@ -96,86 +86,70 @@ public final class Transposition {
     }
 
     /** Copies pieces of a multiple of 64 bytes: MemorySegment.copy costs more than the copying at this length. */
-    private static void pieces(
-            MemorySegment source,
-            long from,
-            long fromPitch,
-            MemorySegment target,
-            long to,
-            long toPitch,
-            int pieces,
-            int bytes) {
+    private static void pieces(long from, long fromPitch, long to, long toPitch, int pieces, int bytes) {
         for (int i = 0; i < pieces; i++) {
             long f = from + i * fromPitch;
             long t = to + i * toPitch;
             for (int b = 0; b < bytes; b += 64) {
                 for (int v = 0; v < 64; v += 4 * COUNT) {
-                    ByteVector.fromMemorySegment(B, source, f + b + v, LE).intoMemorySegment(target, t + b + v, LE);
+                    ByteVector.fromMemorySegment(B, ALL, f + b + v, LE).intoMemorySegment(ALL, t + b + v, LE);
                 }
             }
         }
     }
 
-    private static void raggedPieces(
-            MemorySegment source,
-            long from,
-            long fromPitch,
-            MemorySegment target,
-            long to,
-            long toPitch,
-            int pieces,
-            int bytes) {
+    private static void raggedPieces(long from, long fromPitch, long to, long toPitch, int pieces, int bytes) {
         for (int i = 0; i < pieces; i++) {
-            MemorySegment.copy(source, from + i * fromPitch, target, to + i * toPitch, bytes);
+            MemorySegment.copy(ALL, from + i * fromPitch, ALL, to + i * toPitch, bytes);
         }
     }
 
-    private static void ints(MemorySegment tile, long from, long to) {
+    private static void ints(long from, long to) {
         for (int r = 0; r < TILE; r += 2) {
             for (int c = 0; c < TILE; c += 2) {
-                long a = tile.get(LONG, from + 4L * (r * TILE + c));
-                long b = tile.get(LONG, from + 4L * ((r + 1) * TILE + c));
-                tile.set(LONG, to + 4L * (c * TILE + r), (a & 0xffffffffL) | (b << 32));
-                tile.set(LONG, to + 4L * ((c + 1) * TILE + r), (a >>> 32) | (b & 0xffffffff00000000L));
+                long a = ALL.get(LONG, from + 4L * (r * TILE + c));
+                long b = ALL.get(LONG, from + 4L * ((r + 1) * TILE + c));
+                ALL.set(LONG, to + 4L * (c * TILE + r), (a & 0xffffffffL) | (b << 32));
+                ALL.set(LONG, to + 4L * ((c + 1) * TILE + r), (a >>> 32) | (b & 0xffffffff00000000L));
             }
         }
     }
 
-    private static void shorts(MemorySegment tile, long from, long to) {
+    private static void shorts(long from, long to) {
         for (int r = 0; r < TILE; r += 4) {
             for (int c = 0; c < TILE; c += 4) {
-                long a = tile.get(LONG, from + 2L * (r * TILE + c));
-                long b = tile.get(LONG, from + 2L * ((r + 1) * TILE + c));
-                long d = tile.get(LONG, from + 2L * ((r + 2) * TILE + c));
-                long e = tile.get(LONG, from + 2L * ((r + 3) * TILE + c));
+                long a = ALL.get(LONG, from + 2L * (r * TILE + c));
+                long b = ALL.get(LONG, from + 2L * ((r + 1) * TILE + c));
+                long d = ALL.get(LONG, from + 2L * ((r + 2) * TILE + c));
+                long e = ALL.get(LONG, from + 2L * ((r + 3) * TILE + c));
                 long abEven = (a & 0x0000ffff0000ffffL) | ((b & 0x0000ffff0000ffffL) << 16);
                 long abOdd = ((a >>> 16) & 0x0000ffff0000ffffL) | (b & 0xffff0000ffff0000L);
                 long deEven = (d & 0x0000ffff0000ffffL) | ((e & 0x0000ffff0000ffffL) << 16);
                 long deOdd = ((d >>> 16) & 0x0000ffff0000ffffL) | (e & 0xffff0000ffff0000L);
-                tile.set(LONG, to + 2L * (c * TILE + r), (abEven & 0xffffffffL) | (deEven << 32));
-                tile.set(LONG, to + 2L * ((c + 1) * TILE + r), (abOdd & 0xffffffffL) | (deOdd << 32));
-                tile.set(LONG, to + 2L * ((c + 2) * TILE + r), (abEven >>> 32) | (deEven & 0xffffffff00000000L));
-                tile.set(LONG, to + 2L * ((c + 3) * TILE + r), (abOdd >>> 32) | (deOdd & 0xffffffff00000000L));
+                ALL.set(LONG, to + 2L * (c * TILE + r), (abEven & 0xffffffffL) | (deEven << 32));
+                ALL.set(LONG, to + 2L * ((c + 1) * TILE + r), (abOdd & 0xffffffffL) | (deOdd << 32));
+                ALL.set(LONG, to + 2L * ((c + 2) * TILE + r), (abEven >>> 32) | (deEven & 0xffffffff00000000L));
+                ALL.set(LONG, to + 2L * ((c + 3) * TILE + r), (abOdd >>> 32) | (deOdd & 0xffffffff00000000L));
             }
         }
     }
 
     /** 4 x 4 bytes in int words. */
-    private static void bytes(MemorySegment tile, long from, long to) {
+    private static void bytes(long from, long to) {
         for (int r = 0; r < TILE; r += 4) {
             for (int c = 0; c < TILE; c += 4) {
-                int a = tile.get(INT, from + (long) r * TILE + c);
-                int b = tile.get(INT, from + (long) (r + 1) * TILE + c);
-                int d = tile.get(INT, from + (long) (r + 2) * TILE + c);
-                int e = tile.get(INT, from + (long) (r + 3) * TILE + c);
+                int a = ALL.get(INT, from + (long) r * TILE + c);
+                int b = ALL.get(INT, from + (long) (r + 1) * TILE + c);
+                int d = ALL.get(INT, from + (long) (r + 2) * TILE + c);
+                int e = ALL.get(INT, from + (long) (r + 3) * TILE + c);
                 int abEven = (a & 0x00ff00ff) | ((b & 0x00ff00ff) << 8);
                 int abOdd = ((a >>> 8) & 0x00ff00ff) | (b & 0xff00ff00);
                 int deEven = (d & 0x00ff00ff) | ((e & 0x00ff00ff) << 8);
                 int deOdd = ((d >>> 8) & 0x00ff00ff) | (e & 0xff00ff00);
-                tile.set(INT, to + (long) c * TILE + r, (abEven & 0xffff) | (deEven << 16));
-                tile.set(INT, to + (long) (c + 1) * TILE + r, (abOdd & 0xffff) | (deOdd << 16));
-                tile.set(INT, to + (long) (c + 2) * TILE + r, (abEven >>> 16) | (deEven & 0xffff0000));
-                tile.set(INT, to + (long) (c + 3) * TILE + r, (abOdd >>> 16) | (deOdd & 0xffff0000));
+                ALL.set(INT, to + (long) c * TILE + r, (abEven & 0xffff) | (deEven << 16));
+                ALL.set(INT, to + (long) (c + 1) * TILE + r, (abOdd & 0xffff) | (deOdd << 16));
+                ALL.set(INT, to + (long) (c + 2) * TILE + r, (abEven >>> 16) | (deEven & 0xffff0000));
+                ALL.set(INT, to + (long) (c + 3) * TILE + r, (abOdd >>> 16) | (deOdd & 0xffff0000));
             }
         }
     }

@@ -108,25 +108,22 @@ class GemmTest {
             Gemm.run(
                     type,
                     order,
-                    a,
-                    0,
+                    a.address(),
                     m,
                     k,
-                    w,
-                    0,
+                    w.address(),
                     n,
-                    null,
                     0,
-                    scales,
-                    0,
-                    bias,
-                    0,
-                    c,
-                    4L * GUARDS,
+                    address(scales),
+                    address(bias),
+                    c.address() + 4L * GUARDS,
                     lo,
                     hi,
-                    scratch,
-                    part * Gemm.SCRATCH_BYTES);
+                    scratch.address() + part * Gemm.SCRATCH_BYTES);
+        }
+
+        private static long address(@Nullable MemorySegment segment) {
+            return segment == null ? 0 : segment.address();
         }
 
         boolean guardsIntact() {
