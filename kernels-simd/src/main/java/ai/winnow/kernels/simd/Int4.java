@@ -112,17 +112,16 @@ final class Int4 {
     }
 
     /**
-     * A row-major run as f32: {@code count} elements of a row from element {@code from}, a multiple of 32, on. Writes whole steps of 2 * COUNT elements if
-     * {@code overrun}, else no more than it must.
+     * A row-major run as f32: {@code count} elements of a row from element {@code from}, a multiple of 32, on.
      */
-    static void widenRow(long row, long scales, int group, int from, int count, boolean overrun, long to) {
+    static void widenRow(long row, long scales, int group, int from, int count, long to) {
         IntVector lower = IntVector.broadcast(I, LOWER);
         IntVector upper = IntVector.broadcast(I, UPPER);
         IntVector lowerOnes = IntVector.broadcast(I, LOWER_ONES);
         IntVector upperOnes = IntVector.broadcast(I, UPPER_ONES);
         FloatVector lowerZero = FloatVector.broadcast(F, LOWER_ZERO);
         FloatVector upperZero = FloatVector.broadcast(F, UPPER_ZERO);
-        int whole = overrun ? count : count / (2 * COUNT) * (2 * COUNT);
+        int whole = count / (2 * COUNT) * (2 * COUNT);
         for (int i = 0; i < whole; i += 2 * COUNT) {
             IntVector v = (IntVector) ByteVector.fromMemorySegment(QUARTER, ALL, row + (from + i) / 2, LE)
                     .convertShape(VectorOperators.B2I, I, 0);

@@ -35,8 +35,9 @@ record SparseLinearKernel(StoredWeight weight, InputSelection selection, boolean
     public String name() {
         String several = String.format(
                 Locale.ROOT,
-                ", several rows together where their inputs' union is less than 1/%.1f of what they select",
-                weight.togetherCost(1));
+                ", several rows together where their inputs' union, times %.1f and %.2f a row, is less than what they select",
+                weight.togetherBase(),
+                weight.togetherSlope());
         return weight.name("SparseLinear") + (maxRows > 1 ? several : "");
     }
 

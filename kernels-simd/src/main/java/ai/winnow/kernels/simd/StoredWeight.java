@@ -17,9 +17,6 @@ import java.util.Locale;
  */
 record StoredWeight(DType type, Layout.Order order, int inputs, int outputs, long scalesAt, int group) {
 
-    /** Rows from which on a row-major weight is turned and multiplied rather than read once a row. */
-    private static final int TURNED_ROWS = 8;
-
     /**
      * Rows of column-major weights that are shorter than this are not split among threads: a thread that reads less than 4 KB at a
      * stretch gets 30 instead of 48 GB/s (bf16, 8192 -> 2048, two threads). Their inputs are split instead.
@@ -113,21 +110,40 @@ record StoredWeight(DType type, Layout.Order order, int inputs, int outputs, lon
      * one by one. A row-major weight must be turned as well, which pays later.
      */
     boolean multiplies(int rows) {
-        return isColumnMajor() ? togetherCost(rows) <= rows : rows >= TURNED_ROWS;
+        return isColumnMajor() ? togetherCost(rows) <= rows : rows >= turnedRows();
+    }
+
+    /** Rows from which on a row-major weight is turned and multiplied rather than read once a row. */
+    private int turnedRows() {
+        return type == DType.I4 ? 12 : 8;
     }
 
     /**
-     * What so many rows of a column-major weight cost together, in rows by themselves, which are bound by memory: packing the weight to panels, then a little
-     * for each row (2048 -> 8192, two threads; docs/decisions/0012).
+     * What so many rows of a column-major weight cost together, in rows by themselves, which are bound by memory: {@link #togetherBase} for reading and packing the
+     * weight to panels, {@link #togetherSlope} for each row.
      */
     double togetherCost(int rows) {
-        double packing =
-                switch (type) {
-                    case F32 -> 2.6;
-                    case F16 -> 3.6;
-                    default -> 4.5;
-                };
-        return packing + 0.08 * rows;
+        return togetherBase() + togetherSlope() * rows;
+    }
+
+    /** 2048 -> 8192, two threads of a Zen 4, 2 to 32 rows (docs/decisions/0012). */
+    double togetherBase() {
+        return switch (type) {
+            case F32, BF16 -> 1.3;
+            case F16 -> 1.6;
+            case I4 -> 2.6;
+            default -> 2.3;
+        };
+    }
+
+    /** Multiplying takes as long for every type; a row by itself is the faster read the narrower it is. */
+    double togetherSlope() {
+        return switch (type) {
+            case F32 -> 0.08;
+            case BF16, F16 -> 0.19;
+            case I4 -> 0.22;
+            default -> 0.32;
+        };
     }
 
     /** Outputs {@code lo} to {@code hi} of all rows; {@code x} is not prepared. */
@@ -328,7 +344,7 @@ record StoredWeight(DType type, Layout.Order order, int inputs, int outputs, lon
             case F32 -> MemorySegment.copy(ALL, w + from, ALL, y, 4L * inputs);
             case BF16 -> Conversions.bf16ToFloat(w + from, y, inputs);
             case F16 -> Conversions.f16ToFloat(w + from, y, inputs);
-            case I4 -> Int4.widenRow(w + from, w + scalesAt + row * scaleBytes(), group, 0, inputs, false, y);
+            case I4 -> Int4.widenRow(w + from, w + scalesAt + row * scaleBytes(), group, 0, inputs, y);
             default -> Conversions.int8ToFloat(w + from, ALL.get(Lanes.FLOAT, w + scalesAt + 4L * row), y, inputs);
         }
     }
