@@ -29,15 +29,17 @@ record Contest(Ours ours, Limits limits, List<Peer> peers, Rounds rounds) {
         if (task != null) {
             peers.forEach(peer -> peer.open(task).ifPresent(subject -> opened.put(peer.name(), subject)));
         }
-        Map<String, Double> times = rounds.time(subjects(problem.label(), entry, opened));
-        requireSame(problem, task, opened);
+        Sparse sparse = entry.sparse();
+        Map<String, Subject> compared = sparse == null ? opened : sparse.dense().opened(peers);
+        Map<String, Double> times = rounds.time(subjects(problem.label(), entry, compared));
+        requireSame(problem, sparse == null ? task : sparse.dense().task(), compared);
         double error = entry.oracle().error(entry.ours().result());
         if (!(error <= 1)) {
             throw new IllegalStateException(
                     problem.label() + " is wrong: its error is " + error + " of what is allowed");
         }
         Map<String, String> calls = new LinkedHashMap<>();
-        opened.forEach((name, subject) -> calls.put(name, subject.call()));
+        compared.forEach((name, subject) -> calls.put(name, subject.call()));
         return new Outcome(row(problem.label(), entry, times, error), calls);
     }
 
@@ -54,7 +56,7 @@ record Contest(Ours ours, Limits limits, List<Peer> peers, Rounds rounds) {
         subjects.put(OURS, new Timed(entry.ours()::run, label.code(), false));
         Sparse sparse = entry.sparse();
         if (sparse != null) {
-            Subject dense = sparse.ownDense();
+            Subject dense = sparse.dense().ours();
             subjects.put(
                     DENSE, new Timed(dense::run, dense.call() + label.params().get("rows"), false));
         }

@@ -8,7 +8,7 @@ import org.jspecify.annotations.Nullable;
  *
  * @param oracle judges our result
  * @param sparse beside which dense kernel of ours it runs, if it leaves something out
- * @param task what peers are asked to compute, if they can
+ * @param task what peers are asked to compute, if they can and it is not what they compute beside something sparse
  */
 record Entry(
         Subject ours,
@@ -26,10 +26,10 @@ record Entry(
     /**
      * What a sparse kernel is measured against.
      *
-     * @param ownDense our own dense kernel of the same type, the fastest there is; not closed with the entry
+     * @param dense our own dense kernel of the same type, the fastest there is, and those of peers; not closed with the entry
      * @param share of the dense kernel's work that is left
      */
-    record Sparse(Subject ownDense, double share) {}
+    record Sparse(Dense dense, double share) {}
 
     /** A problem that leaves nothing out. */
     static Entry dense(Subject ours, Work work, Oracle oracle, @Nullable Task task) {

@@ -66,8 +66,8 @@ record FeedForwardProblem(Label label, int hidden, int intermediate, Method meth
         if (method == Method.NOTHING) {
             return Entry.dense(subject, work, numbers::error, null);
         }
-        Subject dense =
-                ours.dense("ffn " + label.type() + label.shape(), () -> subject(Method.NOTHING, numbers, bytes, ours));
+        String name = "ffn " + label.type() + label.shape();
+        Dense dense = ours.dense(name, () -> new Dense(name, subject(Method.NOTHING, numbers, bytes, ours), null));
         return new Entry(subject, work, numbers::error, new Sparse(dense, numbers.share()), null);
     }
 

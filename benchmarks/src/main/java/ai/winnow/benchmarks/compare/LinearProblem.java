@@ -18,7 +18,6 @@ import ai.winnow.tensor.Tensor;
 import java.util.Arrays;
 import java.util.BitSet;
 import java.util.List;
-import org.jspecify.annotations.Nullable;
 
 /**
  * A linear layer, dense or sparse. Peers compute the dense one, since none has another.
@@ -117,29 +116,24 @@ record LinearProblem(Label label, int rows, int in, int out, float sparsity, OpC
                 hasSparseWeight() ? ours.open(declared, 1) : ours.open(Fills.repeating(declared), read);
         List<Tensor> meant = prepared.first().meant();
         Tensor weight = meant.get(1);
-        Tensor inputs = meant.getFirst();
-        Task task = label.type() == DType.I4
-                ? FourBitTask.quantised(rows, in, out, ScaledGroups.SMALL, inputs, weight, prepared.arena())
-                : new LinearTask(rows, in, out, label.type(), inputs, weight);
         float[] x = meant.getFirst().toFloats();
         return switch (declared.op()) {
             case Linear _ -> {
                 LinearOracle oracle = new LinearOracle(rows, in, out, x, weight::getFloat, null);
                 if (hasSparseWeight()) {
-                    Subject dense = ours.dense(Fills.repeating(declared(rows, in, out, label.type())));
                     Work stored = Work.read((double) prepared.bytes());
-                    Sparse beside = new Sparse(dense, 1 - sparsity);
+                    Sparse beside = new Sparse(dense(ours), 1 - sparsity);
                     yield new Entry(prepared.subject(), stored, y -> oracle.error(y, 0), beside, null);
                 }
                 Work work = rows >= MANY_ROWS
                         ? Work.multiplyAdd(2.0 * rows * in * out)
                         : Work.read((double) prepared.bytes());
-                yield Entry.dense(prepared.subject(), work, y -> oracle.error(y, 0), task);
+                yield Entry.dense(prepared.subject(), work, y -> oracle.error(y, 0), task(prepared));
             }
             case SparseLinear op -> {
                 double share = keep(op.selection(), x, meant);
                 LinearOracle oracle = new LinearOracle(rows, in, out, x, weight::getFloat, null);
-                yield sparse(ours, prepared, share, oracle, task);
+                yield sparse(ours, prepared, share, oracle);
             }
             case MaskedLinear _ -> {
                 float[] mask = meant.get(2).toFloats();
@@ -148,17 +142,28 @@ record LinearProblem(Label label, int rows, int in, int out, float sparsity, OpC
                 for (int o = 0; o < out; o++) {
                     computed += mask[o] == 0 ? 0 : 1;
                 }
-                // Peers have run the same dense layer beside sparse-gemv.
-                yield sparse(ours, prepared, (double) computed / out, oracle, null);
+                yield sparse(ours, prepared, (double) computed / out, oracle);
             }
             default -> throw new IllegalStateException(declared + " is not a linear layer");
         };
     }
 
-    private Entry sparse(Ours ours, Ours.Prepared prepared, double share, LinearOracle oracle, @Nullable Task task) {
-        Subject dense = ours.dense(Fills.repeating(declared(rows, in, out, label.type())));
+    private Entry sparse(Ours ours, Ours.Prepared prepared, double share, LinearOracle oracle) {
         Work work = Work.read(prepared.bytes() * share);
-        return new Entry(prepared.subject(), work, y -> oracle.error(y, 0), new Sparse(dense, share), task);
+        return new Entry(prepared.subject(), work, y -> oracle.error(y, 0), new Sparse(dense(ours), share), null);
+    }
+
+    /** The layer of this shape that leaves nothing out, with weights of its own. */
+    private Dense dense(Ours ours) {
+        return ours.dense(Fills.repeating(declared(rows, in, out, label.type())), this::task);
+    }
+
+    private Task task(Ours.Prepared prepared) {
+        Tensor inputs = prepared.first().meant().get(0);
+        Tensor weight = prepared.first().meant().get(1);
+        return label.type() == DType.I4
+                ? FourBitTask.quantised(rows, in, out, ScaledGroups.SMALL, inputs, weight, prepared.arena())
+                : new LinearTask(rows, in, out, label.type(), inputs, weight);
     }
 
     /** Zeroes what each row skips. @return the share of inputs that some row keeps: their weights have to be read */

@@ -11,6 +11,7 @@ import ai.winnow.tensor.Tensor;
 import java.lang.foreign.Arena;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.Function;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
@@ -26,8 +27,6 @@ final class Ours implements AutoCloseable {
 
     /** The last dense kernel that sparse ones were timed beside; many of them in a row want the same. */
     private @Nullable Dense dense;
-
-    private record Dense(String name, Subject subject) {}
 
     Ours(Backends backends, Workers workers, Rounds rounds) {
         this.backends = backends;
@@ -66,27 +65,36 @@ final class Ours implements AutoCloseable {
         return open(declared, support, PreparedCase.layouts(declared, support).getFirst(), share);
     }
 
-    /** A dense case in the layout that is the fastest for it alone. */
-    Subject dense(OpCase declared) {
-        return dense(declared.name(), () -> openFastest(declared));
+    /**
+     * A dense case in the layout that is the fastest for it alone.
+     *
+     * @param task what peers are asked to compute
+     */
+    Dense dense(OpCase declared, Function<Prepared, Task> task) {
+        return dense(declared.name(), () -> {
+            Prepared fastest = openFastest(declared);
+            return new Dense(declared.name(), fastest.subject(), task.apply(fastest));
+        });
     }
 
     /** What sparse kernels run beside; it stays open until another one is asked for. */
-    Subject dense(String name, Supplier<Subject> open) {
+    Dense dense(String name, Supplier<Dense> open) {
         Dense now = dense;
-        if (now == null || !now.name.equals(name)) {
+        if (now == null || !now.name().equals(name)) {
             close();
-            now = new Dense(name, open.get());
+            now = open.get();
             dense = now;
         }
-        return now.subject;
+        return now;
     }
 
-    private Subject openFastest(OpCase declared) {
+    private Prepared openFastest(OpCase declared) {
         Support.Supported support = support(declared);
-        return rounds.fastest(PreparedCase.layouts(declared, support).stream()
-                .map(layouts -> open(declared, support, layouts, 1).subject())
-                .toList());
+        List<Prepared> ways = PreparedCase.layouts(declared, support).stream()
+                .map(layouts -> open(declared, support, layouts, 1))
+                .toList();
+        Subject fastest = rounds.fastest(ways.stream().map(Prepared::subject).toList());
+        return ways.stream().filter(way -> way.subject() == fastest).findFirst().orElseThrow();
     }
 
     private Support.Supported support(OpCase declared) {
@@ -119,7 +127,7 @@ final class Ours implements AutoCloseable {
     @Override
     public void close() {
         if (dense != null) {
-            dense.subject.close();
+            dense.close();
             dense = null;
         }
     }

@@ -12,7 +12,7 @@ import java.util.Set;
 /** Times subjects in turns, round by round, so that a noisy host hits all alike. */
 final class Rounds {
 
-    private static final int ROUNDS = 13;
+    private static final int ROUNDS = 11;
 
     /** A subject that is faster runs several times a round. */
     private static final double LEAST_NANOS = 2e6;

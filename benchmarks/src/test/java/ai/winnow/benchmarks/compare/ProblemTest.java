@@ -48,7 +48,7 @@ class ProblemTest {
                         Entry.Sparse sparse = entry.sparse();
                         if (sparse != null) {
                             assertThat(sparse.share()).isBetween(0.3, 0.95);
-                            sparse.ownDense().run();
+                            sparse.dense().ours().run();
                         }
                     }
                 }));
