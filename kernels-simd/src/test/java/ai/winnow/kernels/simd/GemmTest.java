@@ -38,6 +38,7 @@ class GemmTest {
             int k,
             MemorySegment a,
             MemorySegment w,
+            @Nullable MemorySegment index,
             @Nullable MemorySegment scales,
             @Nullable MemorySegment bias,
             MemorySegment c,
@@ -47,11 +48,14 @@ class GemmTest {
         static Problem random(Arena arena, DType type, Order order, int m, int n, int k, long seed) {
             Random random = new Random(seed);
             MemorySegment a = floats(arena, random, (long) m * k);
-            MemorySegment w = arena.allocate(type.bytes((long) n * k));
+            int[] inputs = inputs(order, k, random);
+            int last = inputs[k - 1];
+            MemorySegment w = arena.allocate(type.bytes((long) n * (last + 1)));
+            MemorySegment index = last + 1 > k ? arena.allocateFrom(ValueLayout.JAVA_INT, inputs) : null;
             float[] weights = new float[n * k]; // [n][k]
             for (int o = 0; o < n; o++) {
                 for (int j = 0; j < k; j++) {
-                    long at = order == Order.ROW_MAJOR ? (long) o * k + j : (long) j * n + o;
+                    long at = order == Order.ROW_MAJOR ? (long) o * k + j : (long) inputs[j] * n + o;
                     weights[o * k + j] = setWeight(type, w, at, random);
                 }
             }
@@ -71,7 +75,18 @@ class GemmTest {
             }
             MemorySegment c = arena.allocate(4L * ((long) m * n + 2 * GUARDS), 64);
             MemorySegment scratch = arena.allocate(3 * Gemm.SCRATCH_BYTES, 64);
-            return new Problem(type, order, m, n, k, a, w, scales, bias, c, scratch, wanted);
+            return new Problem(type, order, m, n, k, a, w, index, scales, bias, c, scratch, wanted);
+        }
+
+        /** The inputs of W that the columns of A belong to: the first ones, or, of every other column-major weight, some. */
+        private static int[] inputs(Order order, int k, Random random) {
+            boolean listed = order == Order.COLUMN_MAJOR && random.nextBoolean();
+            int[] inputs = new int[k];
+            for (int j = 0; j < k; j++) {
+                inputs[j] = j == 0 ? 0 : inputs[j - 1] + 1;
+                inputs[j] += listed ? random.nextInt(3) : 0;
+            }
+            return inputs;
         }
 
         private static MemorySegment floats(Arena arena, Random random, long count) {
@@ -113,7 +128,7 @@ class GemmTest {
                     k,
                     w.address(),
                     n,
-                    0,
+                    address(index),
                     address(scales),
                     address(bias),
                     c.address() + 4L * GUARDS,
