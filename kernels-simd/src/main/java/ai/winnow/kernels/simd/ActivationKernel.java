@@ -1,15 +1,19 @@
 package ai.winnow.kernels.simd;
 
+import static ai.winnow.kernels.simd.Memory.ALL;
+
 import ai.winnow.ir.Activation;
 import ai.winnow.kernel.Kernel;
 import ai.winnow.kernel.Workers;
 import ai.winnow.kernel.Workspace;
 import ai.winnow.tensor.Operands;
+import java.lang.foreign.MemorySegment;
 
-/** A nonlinearity of {@code x [rows, width]}. Scratch: a piece of elements for each part. */
+/** A nonlinearity of {@code x [rows, width]}. Scratch: vectors for what lies behind the last whole one. */
 record ActivationKernel(Activation.Kind kind, long width) implements Kernel, Workers.Task {
 
-    private static final long PART_BYTES = 4L * (Activations.PIECE + Selection.SLACK);
+    private static final int PIECE = 1 << 14;
+    private static final long VECTOR = 4L * Lanes.COUNT;
 
     @Override
     public String name() {
@@ -18,7 +22,7 @@ record ActivationKernel(Activation.Kind kind, long width) implements Kernel, Wor
 
     @Override
     public long workspaceBytes() {
-        return Parts.scratch(PART_BYTES, Parts.MOST);
+        return 2 * VECTOR;
     }
 
     @Override
@@ -30,19 +34,29 @@ record ActivationKernel(Activation.Kind kind, long width) implements Kernel, Wor
     @Override
     public void run(Operands operands, Workspace workspace, int part, int parts) {
         long elements = operands.outRows(0) * width;
-        long to = Parts.begin(elements, part + 1, parts);
         long x = operands.inAddress(0);
         long y = operands.outAddress(0);
-        long scratch = workspace.scratchAddress();
-        long scratchAt = Parts.scratch(PART_BYTES, part);
-        for (long at = Parts.begin(elements, part, parts); at < to; at += Activations.PIECE) {
-            int n = (int) Math.min(Activations.PIECE, to - at);
-            switch (kind) {
-                case SILU -> Activations.silu(x + 4 * at, y + 4 * at, n, scratch + scratchAt);
-                case GELU -> Activations.gelu(x + 4 * at, y + 4 * at, n);
-                case GELU_TANH -> Activations.geluTanh(x + 4 * at, y + 4 * at, n, scratch + scratchAt);
-                case RELU -> Activations.relu(x + 4 * at, y + 4 * at, n);
-            }
+        long to = Parts.begin(elements, part + 1, parts);
+        long whole = to - to % Lanes.COUNT;
+        for (long at = Parts.begin(elements, part, parts); at < whole; at += PIECE) {
+            apply(x + 4 * at, y + 4 * at, (int) Math.min(PIECE, whole - at));
+        }
+        if (whole < to) { // in the last part only: the others end at multiples
+            long scratch = workspace.scratchAddress();
+            long rest = 4 * (to - whole);
+            Lanes.zero(scratch, Lanes.COUNT);
+            MemorySegment.copy(ALL, x + 4 * whole, ALL, scratch, rest);
+            apply(scratch, scratch + VECTOR, Lanes.COUNT);
+            MemorySegment.copy(ALL, scratch + VECTOR, ALL, y + 4 * whole, rest);
+        }
+    }
+
+    private void apply(long x, long y, int n) {
+        switch (kind) {
+            case SILU -> Activations.silu(x, y, n);
+            case GELU -> Activations.gelu(x, y, n);
+            case GELU_TANH -> Activations.geluTanh(x, y, n);
+            case RELU -> Activations.relu(x, y, n);
         }
     }
 }
