@@ -23,18 +23,17 @@ record RmsNormKernel(RmsNorm op, int groups) implements Kernel, Workers.Task {
     @Override
     public void run(Operands operands, Workspace workspace, int part, int parts) {
         int rows = operands.inRows(0);
-        int to = Parts.begin(rows, 1, part + 1, parts);
-        for (int row = Parts.begin(rows, 1, part, parts); row < to; row++) {
-            for (int group = 0; group < groups; group++) {
-                long at = 4 * ((long) row * groups + group) * op.width();
-                Norms.rms(
-                        operands.inAddress(0) + at,
-                        operands.inAddress(1),
-                        operands.outAddress(0) + at,
-                        op.width(),
-                        op.epsilon(),
-                        op.divisor());
-            }
+        int to = Parts.begin(rows, 1, part + 1, parts) * groups;
+        for (int run = Parts.begin(rows, 1, part, parts) * groups; run < to; run += Norms.ROWS) {
+            Norms.rms(
+                    operands.inAddress(0),
+                    operands.inAddress(1),
+                    operands.outAddress(0),
+                    4L * run * op.width(),
+                    Math.min(Norms.ROWS, to - run),
+                    op.width(),
+                    op.epsilon(),
+                    op.divisor());
         }
     }
 }
