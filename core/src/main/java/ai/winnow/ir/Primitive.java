@@ -226,6 +226,24 @@ public sealed interface Primitive extends Op {
         }
     }
 
+    /**
+     * {@code base [n, ...]} with each row of updates {@code [rows, ...]} in place of the row that its I32 index names; of several for
+     * one row the last stays. What was in a replaced row, NaN too, is gone.
+     */
+    record Scatter() implements Primitive {
+        @Override
+        public List<TensorSpec> infer(List<TensorSpec> inputs) {
+            requireInputs(this, inputs, 3);
+            require(inputs.get(1).dtype() == DType.I32, () -> this + " needs I32 indices, got " + inputs.get(1));
+            require(
+                    inputs.get(0).dtype() == inputs.get(2).dtype()
+                            && inputs.get(0).shape().rowElements()
+                                    == inputs.get(2).shape().rowElements(),
+                    () -> this + " cannot put rows of " + inputs.get(2) + " into " + inputs.get(0));
+            return List.of(inputs.getFirst());
+        }
+    }
+
     /** The same numbers in another type: floats rounded to nearest even, integers truncated, BOOL whether it is not 0. */
     record Cast(DType dtype) implements Primitive {
         @Override

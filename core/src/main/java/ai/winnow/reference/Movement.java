@@ -79,6 +79,18 @@ final class Movement {
         }
     }
 
+    static void scatter(Operands operands) {
+        Elements base = Elements.input(operands, 0);
+        Elements indices = Elements.input(operands, 1);
+        Elements updates = Elements.input(operands, 2);
+        Elements out = Elements.output(operands, 0);
+        out.copyFrom(0, base, 0, base.count());
+        long row = base.count(1, base.rank());
+        for (int i = 0; i < indices.sizes()[0]; i++) {
+            out.copyFrom(row(indices, i, out) * row, updates, i * row, row);
+        }
+    }
+
     /** The row that index {@code i} names; a wrong one is an error here, so that fast kernels need not look. */
     private static long row(Elements indices, int i, Elements table) {
         return Objects.checkIndex((int) indices.get(i), table.sizes()[0]);

@@ -93,6 +93,7 @@ public final class ReferenceProvider implements KernelProvider {
             case Primitive.Concat op -> operands -> Movement.concat(op.axis(), operands);
             case Primitive.Gather _ -> Movement::gather;
             case Primitive.ScatterAdd _ -> Movement::scatterAdd;
+            case Primitive.Scatter _ -> Movement::scatter;
         };
     }
 }

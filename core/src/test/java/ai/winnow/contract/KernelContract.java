@@ -69,7 +69,7 @@ public abstract class KernelContract {
     }
 
     protected List<OpCase> cases() {
-        return OpCases.llama();
+        return OpCases.all();
     }
 
     @AfterAll

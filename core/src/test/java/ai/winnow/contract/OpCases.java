@@ -21,7 +21,7 @@ import java.util.Map;
 public final class OpCases {
 
     /** Rows, width. */
-    private static final int[][] SIZES = {
+    static final int[][] SIZES = {
         {1, 1}, {1, 3}, {2, 5}, {1, 7}, {3, 8}, {1, 9}, {7, 15}, {1, 16}, {12, 17}, {2, 31}, {13, 33}, {1, 63}, {3, 64},
         {1, 65}, {33, 67}, {7, 128}, {1, 257}, {2, 1009},
     };
@@ -41,6 +41,13 @@ public final class OpCases {
         cases.addAll(LinearCases.masked());
         cases.addAll(LinearCases.sparseWeights());
         cases.addAll(AttentionCases.all());
+        return List.copyOf(cases);
+    }
+
+    /** Every op that backends may have kernels of. */
+    public static List<OpCase> all() {
+        List<OpCase> cases = new ArrayList<>(llama());
+        cases.addAll(MethodCases.all());
         return List.copyOf(cases);
     }
 
@@ -127,11 +134,11 @@ public final class OpCases {
                 new Tolerance.Exact());
     }
 
-    private static Given given(int rows, int width, Fill fill) {
+    static Given given(int rows, int width, Fill fill) {
         return new Given(TensorSpec.rows(DType.F32, LinearCases.steps(rows), width), Kind.ACTIVATION, fill);
     }
 
-    private static OpCase of(Op op, Phase phase, int rows, Tolerance tolerance, String size, Given... operands) {
+    static OpCase of(Op op, Phase phase, int rows, Tolerance tolerance, String size, Given... operands) {
         String name = op.name() + " " + phase + " " + rows + " rows, " + size;
         return new OpCase(name, op, phase, List.of(operands), Map.of("tokens", rows), tolerance);
     }

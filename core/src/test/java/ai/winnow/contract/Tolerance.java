@@ -83,4 +83,31 @@ public sealed interface Tolerance {
             return bounds;
         }
     }
+
+    /**
+     * {@code units} roundings of the greatest element of the first input: for results that differ from it by what all elements of a
+     * row have in common.
+     */
+    record OfGreatestInput(int units) implements Tolerance {
+        @Override
+        public double[] bounds(OpCase declared, List<Tensor> inputs, float[] expected) {
+            double greatest = 0;
+            for (float x : inputs.getFirst().toFloats()) {
+                greatest = Math.abs(x) > greatest ? Math.abs(x) : greatest; // NaN where there is no row now
+            }
+            double[] bounds = new double[expected.length];
+            Arrays.fill(bounds, units * UNIT * greatest);
+            return bounds;
+        }
+    }
+
+    /** {@code units} roundings of each result, and of the smallest f32: for quotients and sums of what is positive. */
+    record OfResult(int units) implements Tolerance {
+        @Override
+        public double[] bounds(OpCase declared, List<Tensor> inputs, float[] expected) {
+            double[] bounds = new double[expected.length];
+            Arrays.setAll(bounds, i -> units * (UNIT * Math.abs(expected[i]) + Float.MIN_VALUE));
+            return bounds;
+        }
+    }
 }

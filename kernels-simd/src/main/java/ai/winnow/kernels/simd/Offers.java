@@ -2,15 +2,20 @@ package ai.winnow.kernels.simd;
 
 import ai.winnow.ir.Activation;
 import ai.winnow.ir.Attention;
+import ai.winnow.ir.CosineReduce;
 import ai.winnow.ir.Embedding;
 import ai.winnow.ir.KvAppend;
+import ai.winnow.ir.LayerNorm;
 import ai.winnow.ir.Linear;
 import ai.winnow.ir.MaskedLinear;
 import ai.winnow.ir.Primitive.Binary;
 import ai.winnow.ir.Primitive.Gather;
+import ai.winnow.ir.Primitive.Scatter;
+import ai.winnow.ir.Primitive.ScatterAdd;
 import ai.winnow.ir.RmsNorm;
 import ai.winnow.ir.Rotary;
 import ai.winnow.ir.SparseLinear;
+import ai.winnow.ir.StatisticalTopK;
 import ai.winnow.ir.ThresholdSelect;
 import ai.winnow.kernel.KernelRequest;
 import ai.winnow.kernel.Support;
@@ -37,12 +42,18 @@ final class Offers {
             case Attention op -> Support.of(new AttentionKernel(op));
             case KvAppend op -> Support.of(new KvAppendKernel(op));
             case RmsNorm op -> Support.of(new RmsNormKernel(op, width(request) / op.width()));
+            case LayerNorm op -> Support.of(new LayerNormKernel(op));
+            case ai.winnow.ir.Softmax _ -> Support.of(new SoftmaxKernel(width(request)));
             case Rotary op -> rotary(request, op);
             case Activation op -> activation(request, op);
+            case StatisticalTopK op -> Support.of(new StatisticalTopKKernel(op));
             case ThresholdSelect op -> thresholdSelect(request, op);
             case Embedding _ -> embedding(request);
             case Gather _ ->
                 Support.of(new GatherKernel(request.output(0).dtype().bytes(rowElements(request))));
+            case Scatter _ -> scatter(request, false);
+            case ScatterAdd _ -> scatter(request, true);
+            case CosineReduce op -> cosineReduce(request, op);
             case Binary op -> binary(request, op);
             default -> refused("there is no SIMD kernel for " + request.op().name());
         };
@@ -132,6 +143,20 @@ final class Offers {
         return new Support.Supported(
                 Map.of(WEIGHT, layouts(request, Order.ROW_MAJOR)),
                 layouts -> new EmbeddingKernel(StoredWeight.of(table, layouts.get(WEIGHT))));
+    }
+
+    private static Support scatter(KernelRequest request, boolean add) {
+        if (!isF32(request.input(0)) || !isF32(request.input(2))) {
+            return refused("rows are put back in F32, these are "
+                    + request.input(0).dtype() + " and " + request.input(2).dtype());
+        }
+        return Support.of(new ScatterKernel(add, width(request)));
+    }
+
+    private static Support cosineReduce(KernelRequest request, CosineReduce op) {
+        long others = request.input(op.others() ? 0 : 1).shape().rowDim().max();
+        int width = Math.toIntExact(request.input(0).shape().max(1));
+        return Support.of(new CosineReduceKernel(op, width, maxRows(request), Math.toIntExact(others)));
     }
 
     private static Support binary(KernelRequest request, Binary op) {
