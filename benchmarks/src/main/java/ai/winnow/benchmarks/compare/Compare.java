@@ -1,12 +1,15 @@
 package ai.winnow.benchmarks.compare;
 
 import ai.winnow.benchmarks.compare.Problem.Label;
+import ai.winnow.contract.MethodCases;
 import ai.winnow.contract.OpCase;
 import ai.winnow.contract.OpCases;
 import ai.winnow.ir.Activation;
+import ai.winnow.ir.CosineReduce.Reduction;
 import ai.winnow.ir.Phase;
 import ai.winnow.ir.Primitive.Binary.Operator;
 import ai.winnow.ir.Rotary;
+import ai.winnow.ir.StatisticalTopK.Dropped;
 import ai.winnow.kernel.Workers;
 import ai.winnow.runtime.Backends;
 import ai.winnow.tensor.DType;
@@ -23,7 +26,7 @@ import java.util.stream.IntStream;
  * Our kernels beside those of other libraries, in one process and in turns. Writes a JSON file, a table and charts.
  *
  * <p>Arguments: the folder, the peers to run (libtorch, ort, jlama), separated by commas, and, to run a part only, how its kernels'
- * names begin.
+ * names begin, separated by commas as well.
  */
 public final class Compare {
 
@@ -101,7 +104,25 @@ public final class Compare {
         int rows = 512;
         OpCase embedding = OpCases.embedding(Phase.PREFILL, rows, 8192, 4096, DType.BF16);
         int[] everyOther = IntStream.range(0, rows / 2).map(i -> 2 * i).toArray();
+        double row = 4.0 * 4096;
         return List.of(
+                small("layer-norm", rows + "x4096", MethodCases.layerNorm(Phase.PREFILL, rows, 4096)),
+                small("softmax", rows + "x4096", MethodCases.softmax(Phase.PREFILL, rows, 4096, 3)),
+                small(
+                        "statistical-top-k",
+                        rows + "x11008",
+                        MethodCases.statisticalTopK(Phase.PREFILL, rows, 11008, Dropped.ZERO)),
+                new OpProblem(
+                        Label.of("scatter", DType.F32, rows + "x4096").with("rows", rows / 2),
+                        MethodCases.scatter(false, rows, 4096, everyOther),
+                        Problem.Work.read(2 * row * rows)),
+                new OpProblem(
+                        Label.of("scatter-add", DType.F32, rows + "x4096").with("rows", rows / 2),
+                        MethodCases.scatter(true, rows, 4096, everyOther),
+                        Problem.Work.read(2.5 * row * rows)),
+                cosine("cosine-greatest", new Reduction.Greatest()),
+                cosine("cosine-count", new Reduction.CountAbove(0.1f)),
+                cosine("cosine-sum", new Reduction.Sum()),
                 small("rms-norm", rows + "x4096", OpCases.rmsNorm(Phase.PREFILL, rows, 1, 4096, 4096)),
                 small(
                         "rotary",
@@ -119,6 +140,15 @@ public final class Compare {
                         Label.of("embedding", DType.BF16, rows + "x4096"),
                         embedding,
                         Problem.Work.read((2.0 + 4) * rows * 4096)));
+    }
+
+    private static Problem cosine(String kernel, Reduction reduction) {
+        int rows = 1024;
+        int width = 768;
+        return new OpProblem(
+                Label.of(kernel, DType.F32, rows + "x" + rows + "x" + width),
+                MethodCases.cosineReduce(reduction, rows, rows, width),
+                Problem.Work.multiplyAdd(2.0 * rows * rows * width));
     }
 
     private static Problem small(String kernel, String shape, OpCase declared) {
@@ -149,6 +179,7 @@ public final class Compare {
 
     private static ReportFiles.Report run(String peerNames, String part) throws IOException {
         long start = System.nanoTime();
+        List<String> parts = List.of(part.split(","));
         Backends backends = Backends.discover();
         List<Contest.Outcome> outcomes = new ArrayList<>();
         Map<String, Double> read = new LinkedHashMap<>();
@@ -157,7 +188,7 @@ public final class Compare {
         for (int threads = most; threads >= 1; threads--) {
             List<Problem> problems = (threads == most ? problems() : fewProblems())
                     .stream()
-                            .filter(each -> each.label().kernel().startsWith(part))
+                            .filter(each -> parts.stream().anyMatch(each.label().kernel()::startsWith))
                             .toList();
             if (problems.isEmpty()) {
                 continue;
