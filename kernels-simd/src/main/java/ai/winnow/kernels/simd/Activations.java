@@ -68,7 +68,7 @@ final class Activations {
         for (int i = 0; i < n; i += COUNT) {
             FloatVector value = FloatVector.fromMemorySegment(F, ALL, x + 4L * i, LE);
             FloatVector cube = value.mul(value).mul(value);
-            cube.fma(factor, value).reinterpretAsLongs().intoMemorySegment(ALL, y + 4L * i, LE);
+            cube.fma(factor, value).intoMemorySegment(ALL, y + 4L * i, LE);
         }
     }
 
@@ -107,7 +107,7 @@ final class Activations {
             e = e.blend(zero, power.compare(VectorOperators.LT, LEAST_POWER));
             e = e.blend(infinity, power.compare(VectorOperators.GT, GREATEST_POWER));
             FloatVector value = FloatVector.fromMemorySegment(F, ALL, x + 4L * i, LE);
-            value.div(e.add(one)).reinterpretAsLongs().intoMemorySegment(ALL, y + 4L * i, LE);
+            value.div(e.add(one)).intoMemorySegment(ALL, y + 4L * i, LE);
         }
     }
 
@@ -116,9 +116,7 @@ final class Activations {
         FloatVector zero = FloatVector.zero(F);
         for (int i = 0; i < n; i += COUNT) {
             FloatVector value = FloatVector.fromMemorySegment(F, ALL, x + 4L * i, LE);
-            value.blend(zero, value.compare(VectorOperators.LE, 0f))
-                    .reinterpretAsLongs()
-                    .intoMemorySegment(ALL, y + 4L * i, LE);
+            value.blend(zero, value.compare(VectorOperators.LE, 0f)).intoMemorySegment(ALL, y + 4L * i, LE);
         }
     }
 
@@ -159,7 +157,7 @@ final class Activations {
             below = below.fma(square, b4);
             FloatVector erf = above.mul(scaled).div(below);
             FloatVector half = value.mul(oneHalf);
-            half.fma(erf, half).reinterpretAsLongs().intoMemorySegment(ALL, y + 4L * i, LE);
+            half.fma(erf, half).intoMemorySegment(ALL, y + 4L * i, LE);
         }
     }
 }

@@ -32,7 +32,7 @@ final class Conversions {
             ShortVector bits = ShortVector.fromMemorySegment(HALF, ALL, from + 2L * i, LE);
             IntVector wide =
                     ((IntVector) bits.convertShape(VectorOperators.S2I, I, 0)).lanewise(VectorOperators.LSHL, 16);
-            wide.reinterpretAsLongs().intoMemorySegment(ALL, to + 4L * i, LE);
+            wide.intoMemorySegment(ALL, to + 4L * i, LE);
         }
         for (; i < n; i++) {
             ALL.set(FLOAT, to + 4L * i, DType.bf16ToFloat(ALL.get(SHORT, from + 2L * i)));
@@ -50,9 +50,7 @@ final class Conversions {
             IntVector quiet = bits.lanewise(VectorOperators.LSHR, 16).or(0x40);
             IntVector magnitude = bits.and(0x7fff_ffff);
             IntVector result = rounded.blend(quiet, magnitude.compare(VectorOperators.GT, 0x7f80_0000));
-            ((ShortVector) result.convertShape(VectorOperators.I2S, HALF, 0))
-                    .reinterpretAsLongs()
-                    .intoMemorySegment(ALL, to + 2L * i, LE);
+            ((ShortVector) result.convertShape(VectorOperators.I2S, HALF, 0)).intoMemorySegment(ALL, to + 2L * i, LE);
         }
         for (; i < n; i++) {
             ALL.set(SHORT, to + 2L * i, DType.floatToBf16(ALL.get(FLOAT, from + 4L * i)));

@@ -70,26 +70,24 @@ record CosineReduceKernel(CosineReduce op, int width, int maxRows, int maxOthers
 
     @Override
     public void run(Operands operands, Workspace workspace, int part, int parts) {
-        long scratch = workspace.scratchAddress();
-        long scratchAt = Parts.scratch(partBytes(), part);
+        long scratch = workspace.scratchAddress() + Parts.scratch(partBytes(), part);
         int n = operands.inRows(b());
-        Cosines.inverseNorms(operands.inAddress(b()), n, width, scratch + scratchAt + normsAt());
+        Cosines.inverseNorms(operands.inAddress(b()), n, width, scratch + normsAt());
         int rows = operands.inRows(0);
         int to = Parts.begin(rows, GRAIN, part + 1, parts);
         for (int row = Parts.begin(rows, GRAIN, part, parts); row < to; row += ROWS) {
-            some(operands, row, Math.min(ROWS, to - row), n, scratch + scratchAt);
+            some(operands, row, Math.min(ROWS, to - row), n, scratch);
         }
     }
 
     private void some(Operands operands, int first, int rows, int n, long scratch) {
         long a = operands.inAddress(0);
         for (int row = 0; row < rows; row++) {
-            long stateAt = scratch + stateAt(row);
-            Cosines.start(op.reduction(), Cosines.inverseNorm(a, first + row, width), stateAt);
+            Cosines.start(op.reduction(), Cosines.inverseNorm(a, first + row, width), scratch + stateAt(row));
         }
         for (int from = 0; from < n; from += Gemm.BLOCK) {
             int count = Math.min(Gemm.BLOCK, n - from);
-            multiply(a, first, rows, operands.inAddress(b()), from, count, scratch, scratch);
+            multiply(a, first, rows, operands.inAddress(b()), from, count, scratch);
             for (int row = 0; row < rows; row++) {
                 int self = op.others() ? first + row - from : -1;
                 boolean inside = 0 <= self && self < count;
@@ -100,12 +98,11 @@ record CosineReduceKernel(CosineReduce op, int width, int maxRows, int maxOthers
             }
         }
         for (int row = 0; row < rows; row++) {
-            long stateAt = scratch + stateAt(row);
-            finish(operands, first + row, scratch, stateAt);
+            finish(operands, first + row, scratch + stateAt(row));
         }
     }
 
-    private void multiply(long a, int first, int rows, long b, int from, int count, long scratch, long at) {
+    private void multiply(long a, int first, int rows, long b, int from, int count, long scratch) {
         Gemm.run(
                 DType.F32,
                 Layout.Order.ROW_MAJOR,
@@ -117,32 +114,31 @@ record CosineReduceKernel(CosineReduce op, int width, int maxRows, int maxOthers
                 0,
                 0,
                 0,
-                scratch + at + PRODUCTS_AT,
+                scratch + PRODUCTS_AT,
                 0,
                 count,
-                scratch + at);
+                scratch);
     }
 
     /** Takes the products {@code lo} to {@code hi} of a block. */
     private void take(int row, int from, int lo, int hi, long scratch) {
-        long productsAt = scratch + PRODUCTS_AT + 4L * Gemm.BLOCK * row;
-        long normsAt = scratch + normsAt() + 4L * from;
-        long stateAt = scratch + stateAt(row);
+        long products = scratch + PRODUCTS_AT + 4L * Gemm.BLOCK * row;
+        long norms = scratch + normsAt() + 4L * from;
+        long state = scratch + stateAt(row);
         switch (op.reduction()) {
-            case Reduction.Greatest _ -> Cosines.greatest(scratch, productsAt, normsAt, lo, hi, from, stateAt);
-            case Reduction.CountAbove(float threshold) ->
-                Cosines.countAbove(scratch, productsAt, normsAt, lo, hi, threshold, stateAt);
-            case Reduction.Sum _ -> Cosines.sum(scratch, productsAt, normsAt, lo, hi, stateAt);
+            case Reduction.Greatest _ -> Cosines.greatest(products, norms, lo, hi, from, state);
+            case Reduction.CountAbove(float threshold) -> Cosines.countAbove(products, norms, lo, hi, threshold, state);
+            case Reduction.Sum _ -> Cosines.sum(products, norms, lo, hi, state);
         }
     }
 
-    private void finish(Operands operands, int row, long scratch, long stateAt) {
+    private void finish(Operands operands, int row, long state) {
         switch (op.reduction()) {
             case Reduction.Greatest _ ->
-                Cosines.finishGreatest(scratch + stateAt, operands.outAddress(0), operands.outAddress(1), 4L * row);
+                Cosines.finishGreatest(state, operands.outAddress(0), operands.outAddress(1), 4L * row);
             case Reduction.CountAbove _ ->
-                operands.out(0).set(Lanes.INT, 4L * row, ALL.get(Lanes.INT, scratch + stateAt + Cosines.COUNT_AT));
-            case Reduction.Sum _ -> operands.out(0).set(Lanes.FLOAT, 4L * row, Cosines.finishSum(scratch + stateAt));
+                ALL.set(Lanes.INT, operands.outAddress(0) + 4L * row, ALL.get(Lanes.INT, state + Cosines.COUNT_AT));
+            case Reduction.Sum _ -> ALL.set(Lanes.FLOAT, operands.outAddress(0) + 4L * row, Cosines.finishSum(state));
         }
     }
 }

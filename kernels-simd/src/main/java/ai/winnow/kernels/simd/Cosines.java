@@ -45,9 +45,8 @@ final class Cosines {
 
     static void start(CosineReduce.Reduction reduction, float inverseNorm, long state) {
         boolean greatest = reduction instanceof CosineReduce.Reduction.Greatest;
-        FloatVector.broadcast(F, greatest ? Float.NEGATIVE_INFINITY : 0)
-                .reinterpretAsLongs()
-                .intoMemorySegment(ALL, state, LE);
+        FloatVector.broadcast(F, greatest ? Float.NEGATIVE_INFINITY : 0).intoMemorySegment(ALL, state, LE);
+
         Lanes.zero(state + INDEX_AT, COUNT);
         ALL.set(FLOAT, state + NORM_AT, inverseNorm);
         ALL.set(INT, state + COUNT_AT, 0);
@@ -58,13 +57,13 @@ final class Cosines {
      *
      * @param from index of the block's first
      */
-    static void greatest(long scratch, long productsAt, long normsAt, int lo, int hi, int from, long stateAt) {
-        FloatVector own = FloatVector.broadcast(F, ALL.get(FLOAT, scratch + stateAt + NORM_AT));
-        FloatVector best = FloatVector.fromMemorySegment(F, ALL, scratch + stateAt, LE);
-        FloatVector index = FloatVector.fromMemorySegment(F, ALL, scratch + stateAt + INDEX_AT, LE);
+    static void greatest(long products, long norms, int lo, int hi, int from, long state) {
+        FloatVector own = FloatVector.broadcast(F, ALL.get(FLOAT, state + NORM_AT));
+        FloatVector best = FloatVector.fromMemorySegment(F, ALL, state, LE);
+        FloatVector index = FloatVector.fromMemorySegment(F, ALL, state + INDEX_AT, LE);
         for (int i = lo; i < hi; i += COUNT) {
-            FloatVector norm = FloatVector.fromMemorySegment(F, ALL, scratch + normsAt + 4L * i, LE);
-            FloatVector cosine = FloatVector.fromMemorySegment(F, ALL, scratch + productsAt + 4L * i, LE)
+            FloatVector norm = FloatVector.fromMemorySegment(F, ALL, norms + 4L * i, LE);
+            FloatVector cosine = FloatVector.fromMemorySegment(F, ALL, products + 4L * i, LE)
                     .mul(norm)
                     .mul(own);
             VectorMask<Float> better = cosine.compare(VectorOperators.LE, best)
@@ -74,8 +73,8 @@ final class Cosines {
             best = best.blend(cosine, better);
             index = index.blend(IOTA.add(from + i).reinterpretAsFloats(), better);
         }
-        best.reinterpretAsLongs().intoMemorySegment(ALL, scratch + stateAt, LE);
-        index.reinterpretAsLongs().intoMemorySegment(ALL, scratch + stateAt + INDEX_AT, LE);
+        best.intoMemorySegment(ALL, state, LE);
+        index.intoMemorySegment(ALL, state + INDEX_AT, LE);
     }
 
     static void finishGreatest(long state, long greatest, long index, long at) {
@@ -94,34 +93,34 @@ final class Cosines {
     }
 
     /** Counts the cosines {@code lo} to {@code hi} of a block that are above {@code threshold}. */
-    static void countAbove(long scratch, long productsAt, long normsAt, int lo, int hi, float threshold, long stateAt) {
-        FloatVector own = FloatVector.broadcast(F, ALL.get(FLOAT, scratch + stateAt + NORM_AT));
+    static void countAbove(long products, long norms, int lo, int hi, float threshold, long state) {
+        FloatVector own = FloatVector.broadcast(F, ALL.get(FLOAT, state + NORM_AT));
         FloatVector limit = FloatVector.broadcast(F, threshold);
-        int count = ALL.get(INT, scratch + stateAt + COUNT_AT);
+        int count = ALL.get(INT, state + COUNT_AT);
         for (int i = lo; i < hi; i += COUNT) {
-            FloatVector norm = FloatVector.fromMemorySegment(F, ALL, scratch + normsAt + 4L * i, LE);
-            FloatVector cosine = FloatVector.fromMemorySegment(F, ALL, scratch + productsAt + 4L * i, LE)
+            FloatVector norm = FloatVector.fromMemorySegment(F, ALL, norms + 4L * i, LE);
+            FloatVector cosine = FloatVector.fromMemorySegment(F, ALL, products + 4L * i, LE)
                     .mul(norm)
                     .mul(own);
             VectorMask<Float> above = cosine.compare(VectorOperators.LE, limit).not();
             count += above.and(F.indexInRange(i, hi)).trueCount();
         }
-        ALL.set(INT, scratch + stateAt + COUNT_AT, count);
+        ALL.set(INT, state + COUNT_AT, count);
     }
 
     /** The sum of the cosines {@code lo} to {@code hi} of a block in each lane. */
-    static void sum(long scratch, long productsAt, long normsAt, int lo, int hi, long stateAt) {
-        FloatVector own = FloatVector.broadcast(F, ALL.get(FLOAT, scratch + stateAt + NORM_AT));
-        FloatVector sum = FloatVector.fromMemorySegment(F, ALL, scratch + stateAt, LE);
+    static void sum(long products, long norms, int lo, int hi, long state) {
+        FloatVector own = FloatVector.broadcast(F, ALL.get(FLOAT, state + NORM_AT));
+        FloatVector sum = FloatVector.fromMemorySegment(F, ALL, state, LE);
         FloatVector zero = FloatVector.zero(F);
         for (int i = lo; i < hi; i += COUNT) {
-            FloatVector norm = FloatVector.fromMemorySegment(F, ALL, scratch + normsAt + 4L * i, LE);
-            FloatVector cosine = FloatVector.fromMemorySegment(F, ALL, scratch + productsAt + 4L * i, LE)
+            FloatVector norm = FloatVector.fromMemorySegment(F, ALL, norms + 4L * i, LE);
+            FloatVector cosine = FloatVector.fromMemorySegment(F, ALL, products + 4L * i, LE)
                     .mul(norm)
                     .mul(own);
             sum = sum.add(zero.blend(cosine, F.indexInRange(i, hi)));
         }
-        sum.reinterpretAsLongs().intoMemorySegment(ALL, scratch + stateAt, LE);
+        sum.intoMemorySegment(ALL, state, LE);
     }
 
     static float finishSum(long state) {

@@ -19,7 +19,7 @@ final class Elementwise {
         for (int i = 0; i < whole; i += COUNT) {
             FloatVector left = FloatVector.fromMemorySegment(F, ALL, a + 4L * i, LE);
             FloatVector right = FloatVector.fromMemorySegment(F, ALL, b + 4L * i, LE);
-            left.add(right).reinterpretAsLongs().intoMemorySegment(ALL, y + 4L * i, LE);
+            left.add(right).intoMemorySegment(ALL, y + 4L * i, LE);
         }
         if (whole < n) {
             var mask = F.indexInRange(whole, n);
@@ -35,7 +35,7 @@ final class Elementwise {
         for (int i = 0; i < whole; i += COUNT) {
             FloatVector left = FloatVector.fromMemorySegment(F, ALL, a + 4L * i, LE);
             FloatVector right = FloatVector.fromMemorySegment(F, ALL, b + 4L * i, LE);
-            left.mul(right).reinterpretAsLongs().intoMemorySegment(ALL, y + 4L * i, LE);
+            left.mul(right).intoMemorySegment(ALL, y + 4L * i, LE);
         }
         if (whole < n) {
             var mask = F.indexInRange(whole, n);
@@ -50,10 +50,7 @@ final class Elementwise {
         FloatVector times = FloatVector.broadcast(F, factor);
         int whole = F.loopBound(n);
         for (int i = 0; i < whole; i += COUNT) {
-            FloatVector.fromMemorySegment(F, ALL, a + 4L * i, LE)
-                    .mul(times)
-                    .reinterpretAsLongs()
-                    .intoMemorySegment(ALL, y + 4L * i, LE);
+            FloatVector.fromMemorySegment(F, ALL, a + 4L * i, LE).mul(times).intoMemorySegment(ALL, y + 4L * i, LE);
         }
         if (whole < n) {
             var mask = F.indexInRange(whole, n);
@@ -69,9 +66,7 @@ final class Elementwise {
         int whole = F.loopBound(n);
         for (int i = 0; i < whole; i += COUNT) {
             FloatVector value = FloatVector.fromMemorySegment(F, ALL, x + 4L * i, LE);
-            value.blend(zero, value.abs().compare(VectorOperators.LE, limit))
-                    .reinterpretAsLongs()
-                    .intoMemorySegment(ALL, y + 4L * i, LE);
+            value.blend(zero, value.abs().compare(VectorOperators.LE, limit)).intoMemorySegment(ALL, y + 4L * i, LE);
         }
         if (whole < n) {
             var mask = F.indexInRange(whole, n);

@@ -79,7 +79,7 @@ final class Exponential {
             FloatVector result = sum.mul(first).mul(second);
             result = result.blend(zero, value.compare(VectorOperators.LT, LOWEST));
             result = result.blend(infinity, value.compare(VectorOperators.GT, HIGHEST));
-            result.reinterpretAsLongs().intoMemorySegment(ALL, y + 4L * i, LE);
+            result.intoMemorySegment(ALL, y + 4L * i, LE);
         }
     }
 }

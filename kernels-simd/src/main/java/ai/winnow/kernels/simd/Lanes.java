@@ -12,12 +12,7 @@ import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorShuffle;
 import jdk.incubator.vector.VectorSpecies;
 
-/**
- * The constants that every kernel of this package shares. All are compile-time constants for C2: never pass them as arguments.
- *
- * <p>Loops that store as often as they load store vectors as longs: the JDK's own use of the other stores slows those down
- * (docs/decisions/0015).
- */
+/** The constants that every kernel of this package shares. All are compile-time constants for C2: never pass them as arguments. */
 final class Lanes {
 
     static final VectorSpecies<Float> F = FloatVector.SPECIES_PREFERRED;
@@ -63,7 +58,7 @@ final class Lanes {
         int whole = F.loopBound(count);
         int o = 0;
         for (; o < whole; o += COUNT) {
-            zero.reinterpretAsLongs().intoMemorySegment(ALL, y + 4L * o, LE);
+            zero.intoMemorySegment(ALL, y + 4L * o, LE);
         }
         for (; o < count; o++) {
             ALL.set(FLOAT, y + 4L * o, 0f);

@@ -47,7 +47,7 @@ final class Norms {
         for (int i = from; i < whole; i += COUNT) {
             FloatVector value = FloatVector.fromMemorySegment(F, ALL, x + at + 4L * i, LE);
             FloatVector w = FloatVector.fromMemorySegment(F, ALL, weight + 4L * i, LE);
-            value.mul(times).mul(w).reinterpretAsLongs().intoMemorySegment(ALL, y + at + 4L * i, LE);
+            value.mul(times).mul(w).intoMemorySegment(ALL, y + at + 4L * i, LE);
         }
         if (whole < n) {
             VectorMask<Float> mask = F.indexInRange(whole, n);
@@ -73,10 +73,10 @@ final class Norms {
             FloatVector x1 = FloatVector.fromMemorySegment(F, ALL, x + at1 + 4L * i, LE);
             FloatVector x2 = FloatVector.fromMemorySegment(F, ALL, x + at2 + 4L * i, LE);
             FloatVector x3 = FloatVector.fromMemorySegment(F, ALL, x + at3 + 4L * i, LE);
-            x0.mul(times0).mul(w).reinterpretAsLongs().intoMemorySegment(ALL, y + at + 4L * i, LE);
-            x1.mul(times1).mul(w).reinterpretAsLongs().intoMemorySegment(ALL, y + at1 + 4L * i, LE);
-            x2.mul(times2).mul(w).reinterpretAsLongs().intoMemorySegment(ALL, y + at2 + 4L * i, LE);
-            x3.mul(times3).mul(w).reinterpretAsLongs().intoMemorySegment(ALL, y + at3 + 4L * i, LE);
+            x0.mul(times0).mul(w).intoMemorySegment(ALL, y + at + 4L * i, LE);
+            x1.mul(times1).mul(w).intoMemorySegment(ALL, y + at1 + 4L * i, LE);
+            x2.mul(times2).mul(w).intoMemorySegment(ALL, y + at2 + 4L * i, LE);
+            x3.mul(times3).mul(w).intoMemorySegment(ALL, y + at3 + 4L * i, LE);
         }
         if (whole < n) {
             weighted(x, f0, weight, y, at, whole, n);
@@ -125,7 +125,7 @@ final class Norms {
             FloatVector value = FloatVector.fromMemorySegment(F, ALL, x + at + 4L * i, LE);
             FloatVector w = FloatVector.fromMemorySegment(F, ALL, weight + 4L * i, LE);
             FloatVector b = FloatVector.fromMemorySegment(F, ALL, bias + 4L * i, LE);
-            value.sub(centre).mul(times).fma(w, b).reinterpretAsLongs().intoMemorySegment(ALL, y + at + 4L * i, LE);
+            value.sub(centre).mul(times).fma(w, b).intoMemorySegment(ALL, y + at + 4L * i, LE);
         }
         if (whole < n) {
             VectorMask<Float> mask = F.indexInRange(whole, n);
@@ -174,10 +174,10 @@ final class Norms {
             x1 = x1.sub(centre1).mul(times1).fma(w, b);
             x2 = x2.sub(centre2).mul(times2).fma(w, b);
             x3 = x3.sub(centre3).mul(times3).fma(w, b);
-            x0.reinterpretAsLongs().intoMemorySegment(ALL, y + at + 4L * i, LE);
-            x1.reinterpretAsLongs().intoMemorySegment(ALL, y + at1 + 4L * i, LE);
-            x2.reinterpretAsLongs().intoMemorySegment(ALL, y + at2 + 4L * i, LE);
-            x3.reinterpretAsLongs().intoMemorySegment(ALL, y + at3 + 4L * i, LE);
+            x0.intoMemorySegment(ALL, y + at + 4L * i, LE);
+            x1.intoMemorySegment(ALL, y + at1 + 4L * i, LE);
+            x2.intoMemorySegment(ALL, y + at2 + 4L * i, LE);
+            x3.intoMemorySegment(ALL, y + at3 + 4L * i, LE);
         }
         if (whole < n) {
             standardised(x, m0, f0, weight, bias, y, at, whole, n);

@@ -30,8 +30,8 @@ final class Rotations {
             FloatVector b = FloatVector.fromMemorySegment(F, ALL, x + apart + 4L * i, LE);
             FloatVector c = FloatVector.fromMemorySegment(F, ALL, cos + angleAt + 4L * i, LE);
             FloatVector s = FloatVector.fromMemorySegment(F, ALL, sin + angleAt + 4L * i, LE);
-            a.mul(c).sub(b.mul(s)).reinterpretAsLongs().intoMemorySegment(ALL, y + 4L * i, LE);
-            b.mul(c).add(a.mul(s)).reinterpretAsLongs().intoMemorySegment(ALL, y + apart + 4L * i, LE);
+            a.mul(c).sub(b.mul(s)).intoMemorySegment(ALL, y + 4L * i, LE);
+            b.mul(c).add(a.mul(s)).intoMemorySegment(ALL, y + apart + 4L * i, LE);
         }
         for (int i = whole; i < half; i++) {
             pair(x + 4L * i, cos, sin, angleAt + 4L * i, y + 4L * i, apart);
@@ -50,10 +50,7 @@ final class Rotations {
                     .rearrange(TWICE);
             FloatVector straight = value.mul(c);
             FloatVector crossed = value.rearrange(SWAP).mul(s);
-            straight.add(crossed)
-                    .blend(straight.sub(crossed), EVEN)
-                    .reinterpretAsLongs()
-                    .intoMemorySegment(ALL, y + 8L * i, LE);
+            straight.add(crossed).blend(straight.sub(crossed), EVEN).intoMemorySegment(ALL, y + 8L * i, LE);
         }
         for (; i < half; i++) {
             pair(x + 8L * i, cos, sin, angleAt + 4L * i, y + 8L * i, 4);

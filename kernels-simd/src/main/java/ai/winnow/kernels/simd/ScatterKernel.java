@@ -7,6 +7,7 @@ import ai.winnow.kernel.Workers;
 import ai.winnow.kernel.Workspace;
 import ai.winnow.tensor.Operands;
 import java.lang.foreign.MemorySegment;
+import java.util.Objects;
 
 /**
  * {@code base [n, width], indices [rows], updates [rows, width] -> [n, width]}, f32: updates in place of the rows of base they name, or
@@ -24,7 +25,12 @@ record ScatterKernel(boolean add, int width) implements Kernel, Workers.Task {
 
     @Override
     public void run(Operands operands, Workspace workspace) {
-        long elements = (long) operands.outRows(0) * width;
+        int rows = operands.outRows(0);
+        int listed = operands.inRows(1);
+        for (int i = 0; i < listed; i++) {
+            Objects.checkIndex(ALL.get(Lanes.INT, operands.inAddress(1) + 4L * i), rows);
+        }
+        long elements = (long) rows * width;
         workspace.workers().run(this, operands, workspace, Parts.count(workspace, elements, Parts.ELEMENTS));
     }
 

@@ -61,9 +61,7 @@ record StatisticalTopKKernel(StatisticalTopK op) implements Kernel, Workers.Task
         for (int i = 0; i < whole; i += COUNT) {
             FloatVector moved =
                     FloatVector.fromMemorySegment(F, ALL, x + at + 4L * i, LE).sub(limit);
-            moved.blend(zero, moved.compare(VectorOperators.LE, zero))
-                    .reinterpretAsLongs()
-                    .intoMemorySegment(ALL, y + at + 4L * i, LE);
+            moved.blend(zero, moved.compare(VectorOperators.LE, zero)).intoMemorySegment(ALL, y + at + 4L * i, LE);
         }
         if (whole < n) {
             VectorMask<Float> mask = F.indexInRange(whole, n);
@@ -84,7 +82,7 @@ record StatisticalTopKKernel(StatisticalTopK op) implements Kernel, Workers.Task
             FloatVector value = FloatVector.fromMemorySegment(F, ALL, x + at + 4L * i, LE);
             VectorMask<Float> keep = value.compare(VectorOperators.GT, limit);
             above += keep.trueCount();
-            infinity.blend(value.sub(limit), keep).reinterpretAsLongs().intoMemorySegment(ALL, y + at + 4L * i, LE);
+            infinity.blend(value.sub(limit), keep).intoMemorySegment(ALL, y + at + 4L * i, LE);
         }
         for (int i = whole; i < n; i++) {
             float value = ALL.get(FLOAT, x + at + 4L * i);

@@ -31,7 +31,7 @@ class ExponentialTest {
                     for (int i = 0; i < PIECE; i++) {
                         x.setAtIndex(ValueLayout.JAVA_INT, i, sign | Math.min(last, from + i * STRIDE));
                     }
-                    Exponential.of(x, 0, 1, 0, y, 0, PIECE);
+                    Exponential.of(x.address(), 1, 0, y.address(), PIECE);
                     for (int i = 0; i < PIECE; i++) {
                         float argument = x.getAtIndex(ValueLayout.JAVA_FLOAT, i);
                         double ulps = ulps(y.getAtIndex(ValueLayout.JAVA_FLOAT, i), Math.exp(argument));
@@ -54,7 +54,7 @@ class ExponentialTest {
             MemorySegment x = NativeMemory.allocate(arena, 4 * PIECE);
             MemorySegment.copy(arguments, 0, x, ValueLayout.JAVA_FLOAT, 0, arguments.length);
             x.setAtIndex(ValueLayout.JAVA_INT, arguments.length, 0x7f80_0001); // NaN that signals
-            Exponential.of(x, 0, 1, 0, x, 0, arguments.length + 1);
+            Exponential.of(x.address(), 1, 0, x.address(), arguments.length + 1);
             for (int i = 0; i < arguments.length; i++) {
                 assertThat(x.getAtIndex(ValueLayout.JAVA_FLOAT, i))
                         .as("exp(%s)", arguments[i])
