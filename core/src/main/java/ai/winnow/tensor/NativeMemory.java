@@ -43,6 +43,15 @@ public final class NativeMemory {
         return MAPPING.get().map(arena, size);
     }
 
+    /**
+     * All memory of this process: offsets are addresses, and nothing is checked. For kernels that have checked what they reach
+     * themselves, in segments that stay alive while they run; a wrong address ends the process.
+     */
+    @SuppressWarnings("restricted") // that is what it is for
+    public static MemorySegment all() {
+        return MemorySegment.NULL.reinterpret(Long.MAX_VALUE);
+    }
+
     private static BackendException outOfMemory(long bytes, Throwable cause) {
         return new BackendException(
                 "the system has no " + (bytes >> 20)

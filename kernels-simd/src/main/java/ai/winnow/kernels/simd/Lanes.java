@@ -43,6 +43,17 @@ final class Lanes {
     static final VectorMask<Float> ODD_LANES = VectorMask.fromLong(F, 0xaaaa_aaaa_aaaa_aaaaL);
     static final VectorMask<Float> UPPER_LANES = VectorMask.fromLong(F, -1L << (COUNT / 2));
 
+    /** Lanes whose number has bit 1, and bit 2, as {@link #ODD_LANES} are those that have bit 0. */
+    static final VectorMask<Float> BIT1_LANES = VectorMask.fromLong(F, 0xcccc_cccc_cccc_ccccL);
+
+    static final VectorMask<Float> BIT2_LANES = VectorMask.fromLong(F, 0xf0f0_f0f0_f0f0_f0f0L);
+
+    /** Lane i from the lane whose number differs in bit 0, 1, 2. */
+    static final VectorShuffle<Float> SWAP1 = VectorShuffle.fromOp(F, i -> i ^ 1);
+
+    static final VectorShuffle<Float> SWAP2 = VectorShuffle.fromOp(F, i -> i ^ 2);
+    static final VectorShuffle<Float> SWAP4 = VectorShuffle.fromOp(F, i -> (i ^ 4) % COUNT);
+
     /** Steps of the halving tree: lane i is added to lane i + 8, i + 4, i + 2, i + 1; only for vectors longer than that. */
     static final VectorShuffle<Float> FOLD8 = VectorShuffle.fromOp(F, i -> (i + 8) % COUNT);
 

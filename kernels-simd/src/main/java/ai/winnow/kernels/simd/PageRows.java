@@ -1,0 +1,97 @@
+package ai.winnow.kernels.simd;
+
+import static ai.winnow.kernels.simd.AllMemory.ALL;
+import static ai.winnow.kernels.simd.Lanes.COUNT;
+import static ai.winnow.kernels.simd.Lanes.F;
+import static ai.winnow.kernels.simd.Lanes.FLOAT;
+import static ai.winnow.kernels.simd.Lanes.LE;
+import static ai.winnow.kernels.simd.Memory.ALL;
+
+import ai.winnow.ir.KvShape;
+import ai.winnow.tensor.DType;
+import jdk.incubator.vector.FloatVector;
+
+/**
+ * How rows of keys and values are read.
+ *
+ * @param width floats of a row in scratch: of the head size filled up to two vectors
+ * @param direct whether pages are read as they are: their rows fill their vectors
+ * @param paired whether they are read as bf16, two elements a lane
+ */
+record PageRows(KvShape shape, int width, boolean direct, boolean paired) {
+
+    static PageRows of(KvShape shape) {
+        int pair = 2 * COUNT;
+        int width = (shape.headDim() + pair - 1) / pair * pair;
+        boolean direct = width == shape.headDim();
+        return new PageRows(shape, width, direct, direct && shape.dtype() == DType.BF16);
+    }
+
+    /** Bytes of a row as it is read. */
+    long rowBytes() {
+        return (paired ? 2L : 4L) * width;
+    }
+
+    /** Bytes of a page in scratch, if pages are put there. */
+    long stagedBytes() {
+        return direct ? 0 : 4L * KvShape.PAGE_ROWS * width;
+    }
+
+    /** The page, or, where it cannot be read as it is, its first rows at {@code to}. */
+    long staged(long page, int rows, long to) {
+        if (direct) {
+            return page;
+        }
+        widen(page, rows, to);
+        return to;
+    }
+
+    /** The first rows of a page in f32 {@code [rows, width]}, filled up with zeros. */
+    void widen(long page, int rows, long to) {
+        int headDim = shape.headDim();
+        for (int row = 0; row < rows; row++) {
+            long target = to + 4L * width * row;
+            if (shape.dtype() == DType.BF16) {
+                Conversions.bf16ToFloat(ALL, page + 2L * headDim * row, ALL, target, headDim);
+            } else {
+                scale(page + 4L * headDim * row, 1, target, headDim);
+            }
+            for (int d = headDim; d < width; d++) {
+                ALL.set(FLOAT, target + 4L * d, 0f);
+            }
+        }
+    }
+
+    /** The query of a head times {@code scale}, as rows are multiplied with it. */
+    void query(long query, float scale, long to) {
+        int headDim = shape.headDim();
+        if (paired) {
+            RowOrder.pair(ALL, query, headDim, scale, ALL, to);
+        } else {
+            scale(query, scale, to, headDim);
+            for (int d = headDim; d < width; d++) {
+                ALL.set(FLOAT, to + 4L * d, 0f);
+            }
+        }
+    }
+
+    /** Sums times {@code share}, to where a head of the result lies. */
+    void result(long sums, float share, long out) {
+        if (paired) {
+            ColumnOrder.finishPaired(ALL, sums, 0, width, width, 1f);
+        }
+        scale(sums, share, out, shape.headDim());
+    }
+
+    /** y = x * factor. The tail without masks, which are not compiled to instructions at every width. */
+    private static void scale(long x, float factor, long y, int n) {
+        FloatVector times = FloatVector.broadcast(F, factor);
+        int whole = F.loopBound(n);
+        for (int i = 0; i < whole; i += COUNT) {
+            FloatVector.fromMemorySegment(F, ALL, x + 4L * i, LE).mul(times).intoMemorySegment(ALL, y + 4L * i, LE);
+        }
+        for (int i = whole; i < n; i++) {
+            ALL.set(FLOAT, y + 4L * i, ALL.get(FLOAT, x + 4L * i) * factor);
+        }
+    }
+}

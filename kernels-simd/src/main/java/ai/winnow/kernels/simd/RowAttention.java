@@ -1,0 +1,159 @@
+package ai.winnow.kernels.simd;
+
+import static ai.winnow.kernels.simd.AllMemory.ALL;
+import static ai.winnow.kernels.simd.Lanes.COUNT;
+import static ai.winnow.kernels.simd.Lanes.FLOAT;
+import static ai.winnow.kernels.simd.Lanes.INT;
+import static ai.winnow.kernels.simd.Memory.ALL;
+
+import ai.winnow.ir.Attention;
+import ai.winnow.ir.KvShape;
+import ai.winnow.tensor.Tensor;
+
+/**
+ * One row over the pages of one key-value head, with all query heads that share it, in fours. Traffic: the pages once.
+ *
+ * <p>Scratch: the scaled queries and the sums {@code [heads, width]}, the softmax's state of each four heads, the scores of a page
+ * {@code [64, 4]}, and, where pages are not read as they are, one of keys and one of values in f32 {@code [64, width]}; heads are
+ * filled up to fours and widths to two vectors.
+ */
+final class RowAttention {
+
+    /** Heads that are computed together. */
+    private static final int HEADS = 4;
+
+    private final Attention op;
+    private final KvShape shape;
+    private final PageRows rows;
+    private final int blocks;
+
+    private final long headBytes;
+    private final long sumsAt;
+    private final long statesAt;
+    private final long scoresAt;
+    private final long keysAt;
+    private final long valuesAt;
+    private final long bytes;
+
+    RowAttention(Attention op) {
+        this.op = op;
+        this.shape = op.shape();
+        this.rows = PageRows.of(shape);
+        this.blocks = (op.group() + HEADS - 1) / HEADS;
+        this.headBytes = 4L * rows.width();
+        this.sumsAt = Tensor.align(blocks * HEADS * headBytes);
+        this.statesAt = 2 * sumsAt;
+        this.scoresAt = statesAt + blocks * HeadSoftmax.STATE_BYTES;
+        this.keysAt = scoresAt + Tensor.align(4L * (HEADS * KvShape.PAGE_ROWS + COUNT));
+        this.valuesAt = keysAt + rows.stagedBytes();
+        this.bytes = valuesAt + rows.stagedBytes();
+    }
+
+    long scratchBytes() {
+        return bytes;
+    }
+
+    /**
+     * Attends over the cached rows {@code begin} to {@code end}.
+     *
+     * @param query address of the row's query heads, those of this key-value head
+     * @param out address of the same heads of the result
+     * @param table address of the first entry of the head's pages
+     */
+    void attend(long query, long out, long keys, long values, long table, int begin, int end, long scratch) {
+        start(query, scratch);
+        int first = begin / KvShape.PAGE_ROWS;
+        int last = (end - 1) / KvShape.PAGE_ROWS;
+        int together = PageTouch.together(shape.pageBytes());
+        int seen = 0;
+        for (int page = first; page <= last; page++) {
+            long k = address(keys, table, page);
+            long v = address(values, table, page);
+            if ((page - first) % together == 0) {
+                seen ^= together > 1 && page < last
+                        ? PageTouch.touch(
+                                k,
+                                v,
+                                address(keys, table, page + 1),
+                                address(values, table, page + 1),
+                                shape.pageBytes())
+                        : PageTouch.touch(k, v, shape.pageBytes());
+            }
+            int from = Math.max(0, begin - page * KvShape.PAGE_ROWS);
+            int to = Math.min(KvShape.PAGE_ROWS, end - page * KvShape.PAGE_ROWS);
+            page(rows.staged(k, to, scratch + keysAt), rows.staged(v, to, scratch + valuesAt), from, to, scratch);
+        }
+        ALL.set(INT, scratch + scoresAt, seen);
+        finish(out, scratch);
+    }
+
+    private long address(long pool, long table, int page) {
+        long index = ALL.get(INT, table + 4L * page);
+        return AllMemory.address(pool, index * shape.pageBytes(), shape.pageBytes());
+    }
+
+    private void start(long query, long scratch) {
+        for (int g = 0; g < blocks * HEADS; g++) {
+            long to = scratch + g * headBytes;
+            if (g < op.group()) {
+                rows.query(query + 4L * g * shape.headDim(), op.scale() * Exponential2.LOG2_E, to);
+            } else {
+                Lanes.zero(ALL, to, rows.width());
+            }
+            Lanes.zero(ALL, to + sumsAt, rows.width());
+        }
+        for (int block = 0; block < blocks; block++) {
+            HeadSoftmax.start(scratch + statesAt + block * HeadSoftmax.STATE_BYTES);
+        }
+    }
+
+    /** Rows {@code from} to {@code to} of a page, four heads after the other. */
+    private void page(long keys, long values, int from, int to, long scratch) {
+        int first = from & -HEADS; // scores come in fours, to be whole vectors
+        int count = (to - first + HEADS - 1) & -HEADS;
+        long scores = scratch + scoresAt;
+        for (int block = 0; block < blocks; block++) {
+            long heads = scratch + block * HEADS * headBytes;
+            long state = scratch + statesAt + block * HeadSoftmax.STATE_BYTES;
+            scores(keys + first * rows.rowBytes(), heads, scores, count / 2);
+            none(scores, 0, from - first);
+            none(scores, to - first, count);
+            HeadSoftmax.piece(scores, HEADS * count, state);
+            long weights = scores + 4L * HEADS * (from - first);
+            weigh(values + from * rows.rowBytes(), weights, to - from, state + HeadSoftmax.FACTOR, heads + sumsAt);
+        }
+    }
+
+    private void scores(long keys, long heads, long scores, int pairs) {
+        if (rows.paired()) {
+            Bf16Pages.scores(keys, rows.rowBytes(), heads, scores, pairs);
+        } else {
+            F32Pages.scores(keys, rows.rowBytes(), heads, scores, pairs);
+        }
+    }
+
+    private void weigh(long values, long weights, int count, long factor, long sums) {
+        long rowBytes = rows.rowBytes();
+        for (int at = 0; at < rows.width(); at += 2 * COUNT) {
+            if (rows.paired()) {
+                Bf16Pages.weigh(values + 2L * at, rowBytes, weights, count, factor, sums + 4L * at);
+            } else {
+                F32Pages.weigh(values + 4L * at, rowBytes, weights, count, factor, sums + 4L * at);
+            }
+        }
+    }
+
+    private static void none(long scores, int from, int to) {
+        for (int i = HEADS * from; i < HEADS * to; i++) {
+            ALL.set(FLOAT, scores + 4L * i, Float.NEGATIVE_INFINITY);
+        }
+    }
+
+    private void finish(long out, long scratch) {
+        for (int g = 0; g < op.group(); g++) {
+            long state = scratch + statesAt + g / HEADS * HeadSoftmax.STATE_BYTES;
+            float share = 1 / HeadSoftmax.total(state, g % HEADS);
+            rows.result(scratch + sumsAt + g * headBytes, share, out + 4L * g * shape.headDim());
+        }
+    }
+}
