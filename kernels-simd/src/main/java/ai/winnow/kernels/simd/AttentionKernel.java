@@ -7,26 +7,33 @@ import ai.winnow.kernel.Workers;
 import ai.winnow.kernel.Workspace;
 import ai.winnow.tensor.DType;
 import ai.winnow.tensor.Operands;
+import org.jspecify.annotations.Nullable;
 
 /**
- * Softmax attention of each row over the pages of its sequence. The work is split by (row, key-value head); the query heads that
- * share one pass over its pages together.
+ * Softmax attention of each row over the pages of its sequence. The work is cut by key-value heads and by rows: a sequence with several
+ * rows into tiles of them, one with few into single rows, always in the same way for the same shape.
  */
 final class AttentionKernel implements Kernel, Workers.Task {
 
     /** Cached elements below which a second thread costs more than it brings. */
     private static final long PART_ELEMENTS = 1 << 14;
 
+    /** Rows of a sequence from which on packing its pages for all of them pays. */
+    private static final int TILED_ROWS = 4;
+
     private final Attention op;
     private final KvShape shape;
-    private final RowAttention rows;
+    private final RowAttention single;
+    private final @Nullable TileAttention tiled;
     private final long partBytes;
 
-    AttentionKernel(Attention op) {
+    /** @param maxRows of all sequences */
+    AttentionKernel(Attention op, int maxRows) {
         this.op = op;
         this.shape = op.shape();
-        this.rows = new RowAttention(op);
-        this.partBytes = rows.scratchBytes();
+        this.single = new RowAttention(op);
+        this.tiled = maxRows >= TILED_ROWS && TileAttention.takes(shape.headDim()) ? new TileAttention(op) : null;
+        this.partBytes = Math.max(single.scratchBytes(), tiled == null ? 0 : tiled.scratchBytes());
     }
 
     @Override
@@ -45,19 +52,45 @@ final class AttentionKernel implements Kernel, Workers.Task {
         if (count == 0) {
             return;
         }
-        int tasks = count * shape.heads();
-        long cached = (long) end(operands, 0, 0) * shape.headDim() * op.group();
-        long work = Math.min(tasks, tasks * cached / PART_ELEMENTS);
+        int tasks = 0;
+        for (int row = 0; row < count; ) {
+            int last = last(operands, row);
+            tasks += shape.heads() * ((last - row + step(last - row) - 1) / step(last - row));
+            row = last;
+        }
+        long elements = (long) end(operands, 0, 0) * shape.headDim() * op.group();
+        long work = Math.min(tasks, count * shape.heads() * elements / PART_ELEMENTS);
         workspace.workers().run(this, operands, workspace, Parts.count(workspace, work, 1));
     }
 
     @Override
     public void run(Operands operands, Workspace workspace, int part, int parts) {
         long scratch = AllMemory.address(workspace.scratchAddress(), Parts.scratch(partBytes, part), partBytes);
-        int tasks = operands.inRows(0) * shape.heads();
-        for (int task = part; task < tasks; task += parts) {
-            attend(operands, scratch, task / shape.heads(), task % shape.heads());
+        int count = operands.inRows(0);
+        int task = 0;
+        for (int row = 0; row < count; ) {
+            int last = last(operands, row);
+            int step = step(last - row);
+            for (; row < last; row += step) {
+                for (int head = 0; head < shape.heads(); head++) {
+                    if (task++ % parts == part) {
+                        attend(operands, row, Math.min(step, last - row), head, scratch);
+                    }
+                }
+            }
+            row = last;
         }
+    }
+
+    /** Rows of a task, of a sequence that has {@code rows} of them. */
+    private int step(int rows) {
+        return tiled != null && rows >= TILED_ROWS ? tiled.rows() : 1;
+    }
+
+    /** Where the rows of the sequence of {@code row} end. */
+    private static int last(Operands operands, int row) {
+        int sequence = operands.in(1).get(Lanes.INT, 4L * row);
+        return operands.in(2).get(Lanes.INT, 4L * (sequence + 1));
     }
 
     /** Where what a row sees ends. */
@@ -68,22 +101,24 @@ final class AttentionKernel implements Kernel, Workers.Task {
         return operands.in(7).get(Lanes.INT, 4L * shape.headIndex(slot, op.layer(), head)) + row - first + 1;
     }
 
-    private void attend(Operands operands, long scratch, int row, int head) {
+    private void attend(Operands operands, int row, int rows, int head, long scratch) {
         int sequence = operands.in(1).get(Lanes.INT, 4L * row);
         int slot = operands.in(3).get(Lanes.INT, 4L * sequence);
         int end = end(operands, row, head);
-        int begin = op.window() > 0 ? Math.max(0, end - op.window()) : 0;
-        long bytes = 4L * op.group() * shape.headDim();
-        long at = bytes * ((long) row * shape.heads() + head);
-        long entries = 4L * shape.pagesPerHead();
-        rows.attend(
-                AllMemory.address(operands.inAddress(0), at, bytes),
-                AllMemory.address(operands.outAddress(0), at, bytes),
-                operands.inAddress(4),
-                operands.inAddress(5),
-                AllMemory.address(operands.inAddress(6), 4 * shape.tableIndex(slot, op.layer(), head), entries),
-                begin,
-                end,
-                scratch);
+        long headBytes = 4L * op.group() * shape.headDim();
+        long rowBytes = headBytes * shape.heads();
+        long bytes = (rows - 1) * rowBytes + headBytes;
+        long query = AllMemory.address(operands.inAddress(0), row * rowBytes + head * headBytes, bytes);
+        long out = AllMemory.address(operands.outAddress(0), row * rowBytes + head * headBytes, bytes);
+        long entry = shape.tableIndex(slot, op.layer(), head);
+        long table = AllMemory.address(operands.inAddress(6), 4 * entry, 4L * shape.pagesPerHead());
+        long keys = operands.inAddress(4);
+        long values = operands.inAddress(5);
+        if (tiled == null || rows == 1) {
+            int begin = op.window() > 0 ? Math.max(0, end - op.window()) : 0;
+            single.attend(query, out, keys, values, table, begin, end, scratch);
+        } else {
+            tiled.attend(query, out, rowBytes, rows, keys, values, table, end, scratch);
+        }
     }
 }

@@ -3,6 +3,7 @@ package ai.winnow.kernels.simd;
 import static ai.winnow.kernels.simd.AllMemory.ALL;
 import static ai.winnow.kernels.simd.Lanes.COUNT;
 import static ai.winnow.kernels.simd.Lanes.F;
+import static ai.winnow.kernels.simd.Lanes.FLOAT;
 import static ai.winnow.kernels.simd.Lanes.LE;
 import static ai.winnow.kernels.simd.Memory.ALL;
 
@@ -50,6 +51,36 @@ final class Exponential2 {
                     .reinterpretAsFloats();
             FloatVector result = sum.mul(power).blend(zero, value.compare(VectorOperators.LT, lowest));
             result.intoMemorySegment(ALL, x + 4L * i, LE);
+        }
+    }
+
+    /** The same of rows that lie {@code pitch} apart, each with one number in {@code less}. */
+    static void ofRows(long x, long pitch, int rows, int n, long less) {
+        FloatVector round = FloatVector.broadcast(F, ROUND);
+        FloatVector lowest = FloatVector.broadcast(F, LOWEST);
+        FloatVector zero = FloatVector.zero(F);
+        for (int row = 0; row < rows; row++) {
+            FloatVector shift = FloatVector.broadcast(F, ALL.get(FLOAT, less + 4L * row));
+            long end = x + pitch * row + 4L * n;
+            for (long at = end - 4L * n; at != end; at += 4L * COUNT) {
+                FloatVector value =
+                        FloatVector.fromMemorySegment(F, ALL, at, LE).sub(shift);
+                FloatVector rounded = value.add(round);
+                FloatVector rest = value.sub(rounded.sub(round));
+                FloatVector sum = FloatVector.broadcast(F, 1.5345811e-4f);
+                sum = sum.fma(rest, FloatVector.broadcast(F, 1.3399931e-3f));
+                sum = sum.fma(rest, FloatVector.broadcast(F, 9.618489e-3f));
+                sum = sum.fma(rest, FloatVector.broadcast(F, 5.5503286e-2f));
+                sum = sum.fma(rest, FloatVector.broadcast(F, 2.4022646e-1f));
+                sum = sum.fma(rest, FloatVector.broadcast(F, 6.931472e-1f));
+                sum = sum.fma(rest, FloatVector.broadcast(F, 1f));
+                // A product, not a sum of exponents: that would make a number of some NaN.
+                FloatVector power = rounded.reinterpretAsInts()
+                        .lanewise(VectorOperators.LSHL, 23)
+                        .reinterpretAsFloats();
+                FloatVector result = sum.mul(power).blend(zero, value.compare(VectorOperators.LT, lowest));
+                result.intoMemorySegment(ALL, at, LE);
+            }
         }
     }
 }

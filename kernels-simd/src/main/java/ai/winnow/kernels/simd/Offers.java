@@ -39,7 +39,7 @@ final class Offers {
             case Linear op -> linear(request, op);
             case SparseLinear op -> sparseLinear(request, op);
             case MaskedLinear op -> maskedLinear(request, op);
-            case Attention op -> Support.of(new AttentionKernel(op));
+            case Attention op -> Support.of(new AttentionKernel(op, maxRows(request)));
             case KvAppend op -> Support.of(new KvAppendKernel(op));
             case RmsNorm op -> Support.of(new RmsNormKernel(op, width(request) / op.width()));
             case LayerNorm op -> Support.of(new LayerNormKernel(op));

@@ -84,7 +84,7 @@ record PageRows(KvShape shape, int width, boolean direct, boolean paired) {
     }
 
     /** y = x * factor. The tail without masks, which are not compiled to instructions at every width. */
-    private static void scale(long x, float factor, long y, int n) {
+    static void scale(long x, float factor, long y, int n) {
         FloatVector times = FloatVector.broadcast(F, factor);
         int whole = F.loopBound(n);
         for (int i = 0; i < whole; i += COUNT) {
