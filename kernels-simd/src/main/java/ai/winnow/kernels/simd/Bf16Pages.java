@@ -7,7 +7,9 @@ import static ai.winnow.kernels.simd.Lanes.COUNT;
 import static ai.winnow.kernels.simd.Lanes.F;
 import static ai.winnow.kernels.simd.Lanes.FLOAT;
 import static ai.winnow.kernels.simd.Lanes.I;
+import static ai.winnow.kernels.simd.Lanes.INT;
 import static ai.winnow.kernels.simd.Lanes.LE;
+import static ai.winnow.kernels.simd.Lanes.LONG;
 import static ai.winnow.kernels.simd.Lanes.ODD_LANES;
 import static ai.winnow.kernels.simd.Lanes.SWAP1;
 import static ai.winnow.kernels.simd.Lanes.SWAP2;
@@ -20,7 +22,8 @@ import jdk.incubator.vector.VectorOperators;
 
 /**
  * Four query heads over rows of a page of bf16 keys or values {@code [rows, width]}, width a multiple of two vectors of floats: every
- * key and value is loaded once. All places are addresses.
+ * key and value is loaded once. All places are addresses; {@code touch} is the
+ * state of {@link PageTouch}.
  *
  * <p>One int load brings two neighbouring elements a lane, so queries and sums lie in groups of [evens][odds] (see {@link
  * RowOrder#pair} and {@link ColumnOrder#finishPaired}). The loop over the head dimension is as in {@link F32Pages}.
@@ -35,7 +38,11 @@ final class Bf16Pages {
     private Bf16Pages() {}
 
     /** s[key][head] = q[head] . k[key], of two keys a step; the heads of q lie as far apart as rows of floats. */
-    static void scores(long k, long rowBytes, long q, long s, int pairs) {
+    static void scores(long k, long rowBytes, long q, long s, int pairs, long touch) {
+        long next = ALL.get(LONG, touch);
+        long nextKeys = ALL.get(LONG, touch + PageTouch.KEYS);
+        long nextValues = ALL.get(LONG, touch + PageTouch.VALUES);
+        int seen = 0;
         IntVector upper = IntVector.broadcast(I, HIGH);
         long q1 = q + 2 * rowBytes;
         long q2 = q + 4 * rowBytes;
@@ -86,6 +93,9 @@ final class Bf16Pages {
                 b3 = d.fma(odd3, b3);
                 k0 += VECTOR;
                 k1 += VECTOR;
+                long line = ALL.get(INT, next);
+                seen ^= ALL.get(INT, nextKeys + line) ^ ALL.get(INT, nextValues + line);
+                next += 4;
                 at += 2 * VECTOR;
             }
             FloatVector a01 =
@@ -112,10 +122,16 @@ final class Bf16Pages {
                 b.intoMemorySegment(ALL, s + 32L * pair + 16, LE);
             }
         }
+        ALL.set(LONG, touch, next);
+        ALL.set(INT, touch + PageTouch.SEEN, seen);
     }
 
     /** y[head] = y[head] * factor[head] + sum of p[row][head] * v[row], of two vectors in their groups; the heads of y lie as far apart as rows of floats. */
-    static void weigh(long v, long rowBytes, long p, int rows, long factor, long y) {
+    static void weigh(long v, long rowBytes, long p, int rows, long factor, long y, long touch) {
+        long next = ALL.get(LONG, touch);
+        long nextKeys = ALL.get(LONG, touch + PageTouch.KEYS);
+        long nextValues = ALL.get(LONG, touch + PageTouch.VALUES);
+        int seen = 0;
         IntVector upper = IntVector.broadcast(I, HIGH);
         FloatVector a0 = FloatVector.zero(F);
         FloatVector a1 = a0;
@@ -141,7 +157,11 @@ final class Bf16Pages {
             FloatVector p3 = FloatVector.broadcast(F, ALL.get(FLOAT, p + 16L * row + 12));
             a3 = a.fma(p3, a3);
             b3 = b.fma(p3, b3);
+            long line = ALL.get(INT, next + 4L * row);
+            seen ^= ALL.get(INT, nextKeys + line) ^ ALL.get(INT, nextValues + line);
         }
+        ALL.set(LONG, touch, next + 4L * rows);
+        ALL.set(INT, touch + PageTouch.SEEN, seen);
         long y1 = y + 2 * rowBytes;
         long y2 = y + 4 * rowBytes;
         long y3 = y + 6 * rowBytes;

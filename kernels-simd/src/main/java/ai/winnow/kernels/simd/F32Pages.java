@@ -6,7 +6,9 @@ import static ai.winnow.kernels.simd.Lanes.BIT2_LANES;
 import static ai.winnow.kernels.simd.Lanes.COUNT;
 import static ai.winnow.kernels.simd.Lanes.F;
 import static ai.winnow.kernels.simd.Lanes.FLOAT;
+import static ai.winnow.kernels.simd.Lanes.INT;
 import static ai.winnow.kernels.simd.Lanes.LE;
+import static ai.winnow.kernels.simd.Lanes.LONG;
 import static ai.winnow.kernels.simd.Lanes.ODD_LANES;
 import static ai.winnow.kernels.simd.Lanes.SWAP1;
 import static ai.winnow.kernels.simd.Lanes.SWAP2;
@@ -17,7 +19,8 @@ import jdk.incubator.vector.FloatVector;
 
 /**
  * Four query heads over rows of a page of f32 keys or values {@code [rows, width]}, width a multiple of two vectors: every key and
- * value is loaded once. All places are addresses.
+ * value is loaded once. All places are addresses; {@code touch} is the
+ * state of {@link PageTouch}.
  *
  * <p>The loop over the head dimension ends at {@code !=}, not at {@code <}: C2 then leaves it as it is written. As a counted loop it
  * would be cut into a first, a middle and a last one, and its few turns would all be made in the slow ones (2.9 instead of 1.6 ns a
@@ -30,7 +33,11 @@ final class F32Pages {
     private F32Pages() {}
 
     /** s[key][head] = q[head] . k[key], of two keys a step. */
-    static void scores(long k, long rowBytes, long q, long s, int pairs) {
+    static void scores(long k, long rowBytes, long q, long s, int pairs, long touch) {
+        long next = ALL.get(LONG, touch);
+        long nextKeys = ALL.get(LONG, touch + PageTouch.KEYS);
+        long nextValues = ALL.get(LONG, touch + PageTouch.VALUES);
+        int seen = 0;
         for (int pair = 0; pair < pairs; pair++) {
             long k0 = k + 2 * pair * rowBytes;
             long k1 = k0 + rowBytes;
@@ -61,6 +68,9 @@ final class F32Pages {
                 b3 = b.fma(q3, b3);
                 k0 += VECTOR;
                 k1 += VECTOR;
+                long line = ALL.get(INT, next);
+                seen ^= ALL.get(INT, nextKeys + line) ^ ALL.get(INT, nextValues + line);
+                next += 4;
                 at += VECTOR;
             }
             FloatVector a01 =
@@ -87,10 +97,16 @@ final class F32Pages {
                 b.intoMemorySegment(ALL, s + 32L * pair + 16, LE);
             }
         }
+        ALL.set(LONG, touch, next);
+        ALL.set(INT, touch + PageTouch.SEEN, seen);
     }
 
     /** y[head] = y[head] * factor[head] + sum of p[row][head] * v[row], of two vectors; the heads of y lie as far apart as rows. */
-    static void weigh(long v, long rowBytes, long p, int rows, long factor, long y) {
+    static void weigh(long v, long rowBytes, long p, int rows, long factor, long y, long touch) {
+        long next = ALL.get(LONG, touch);
+        long nextKeys = ALL.get(LONG, touch + PageTouch.KEYS);
+        long nextValues = ALL.get(LONG, touch + PageTouch.VALUES);
+        int seen = 0;
         FloatVector a0 = FloatVector.zero(F);
         FloatVector a1 = a0;
         FloatVector a2 = a0;
@@ -114,7 +130,11 @@ final class F32Pages {
             FloatVector p3 = FloatVector.broadcast(F, ALL.get(FLOAT, p + 16L * row + 12));
             a3 = a.fma(p3, a3);
             b3 = b.fma(p3, b3);
+            long line = ALL.get(INT, next + 4L * row);
+            seen ^= ALL.get(INT, nextKeys + line) ^ ALL.get(INT, nextValues + line);
         }
+        ALL.set(LONG, touch, next + 4L * rows);
+        ALL.set(INT, touch + PageTouch.SEEN, seen);
         long y1 = y + rowBytes;
         long y2 = y + 2 * rowBytes;
         long y3 = y + 3 * rowBytes;

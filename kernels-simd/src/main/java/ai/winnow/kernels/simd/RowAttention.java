@@ -25,12 +25,14 @@ final class RowAttention {
     private final Attention op;
     private final KvShape shape;
     private final PageRows rows;
+    private final PageTouch touch;
     private final int blocks;
 
     private final long headBytes;
     private final long sumsAt;
     private final long statesAt;
     private final long scoresAt;
+    private final long touchAt;
     private final long keysAt;
     private final long valuesAt;
     private final long bytes;
@@ -39,14 +41,22 @@ final class RowAttention {
         this.op = op;
         this.shape = op.shape();
         this.rows = PageRows.of(shape);
+        this.touch = new PageTouch(shape.pageBytes(), steps());
         this.blocks = (op.group() + HEADS - 1) / HEADS;
         this.headBytes = 4L * rows.width();
         this.sumsAt = Tensor.align(blocks * HEADS * headBytes);
         this.statesAt = 2 * sumsAt;
         this.scoresAt = statesAt + blocks * HeadSoftmax.STATE_BYTES;
-        this.keysAt = scoresAt + Tensor.align(4L * (HEADS * KvShape.PAGE_ROWS + COUNT));
+        this.touchAt = scoresAt + Tensor.align(4L * (HEADS * KvShape.PAGE_ROWS + COUNT));
+        this.keysAt = touchAt + PageTouch.STATE_BYTES;
         this.valuesAt = keysAt + rows.stagedBytes();
         this.bytes = valuesAt + rows.stagedBytes();
+    }
+
+    /** Steps of the kernels over a page: of two keys times one vector of a row as it is read, and of one value times two of floats. */
+    private int steps() {
+        int ofKeys = Math.toIntExact(KvShape.PAGE_ROWS / 2 * rows.rowBytes() / (4 * COUNT));
+        return ofKeys + KvShape.PAGE_ROWS * rows.width() / (2 * COUNT);
     }
 
     long scratchBytes() {
@@ -64,26 +74,17 @@ final class RowAttention {
         start(query, scratch);
         int first = begin / KvShape.PAGE_ROWS;
         int last = (end - 1) / KvShape.PAGE_ROWS;
-        int together = PageTouch.together(shape.pageBytes());
-        int seen = 0;
+        long state = scratch + touchAt;
+        touch.all(address(keys, table, first), address(values, table, first), state);
         for (int page = first; page <= last; page++) {
             long k = address(keys, table, page);
             long v = address(values, table, page);
-            if ((page - first) % together == 0) {
-                seen ^= together > 1 && page < last
-                        ? PageTouch.touch(
-                                k,
-                                v,
-                                address(keys, table, page + 1),
-                                address(values, table, page + 1),
-                                shape.pageBytes())
-                        : PageTouch.touch(k, v, shape.pageBytes());
-            }
+            int next = Math.min(page + 1, last);
+            touch.start(address(keys, table, next), address(values, table, next), state);
             int from = Math.max(0, begin - page * KvShape.PAGE_ROWS);
             int to = Math.min(KvShape.PAGE_ROWS, end - page * KvShape.PAGE_ROWS);
             page(rows.staged(k, to, scratch + keysAt), rows.staged(v, to, scratch + valuesAt), from, to, scratch);
         }
-        ALL.set(INT, scratch + scoresAt, seen);
         finish(out, scratch);
     }
 
@@ -114,31 +115,40 @@ final class RowAttention {
         long scores = scratch + scoresAt;
         for (int block = 0; block < blocks; block++) {
             long heads = scratch + block * HEADS * headBytes;
+            if (block > 0) {
+                touch.idle(scratch + touchAt);
+            }
             long state = scratch + statesAt + block * HeadSoftmax.STATE_BYTES;
-            scores(keys + first * rows.rowBytes(), heads, scores, count / 2);
+            scores(keys + first * rows.rowBytes(), heads, scores, count / 2, scratch + touchAt);
             none(scores, 0, from - first);
             none(scores, to - first, count);
             HeadSoftmax.piece(scores, HEADS * count, state);
             long weights = scores + 4L * HEADS * (from - first);
-            weigh(values + from * rows.rowBytes(), weights, to - from, state + HeadSoftmax.FACTOR, heads + sumsAt);
+            weigh(
+                    values + from * rows.rowBytes(),
+                    weights,
+                    to - from,
+                    state + HeadSoftmax.FACTOR,
+                    heads + sumsAt,
+                    scratch + touchAt);
         }
     }
 
-    private void scores(long keys, long heads, long scores, int pairs) {
+    private void scores(long keys, long heads, long scores, int pairs, long touching) {
         if (rows.paired()) {
-            Bf16Pages.scores(keys, rows.rowBytes(), heads, scores, pairs);
+            Bf16Pages.scores(keys, rows.rowBytes(), heads, scores, pairs, touching);
         } else {
-            F32Pages.scores(keys, rows.rowBytes(), heads, scores, pairs);
+            F32Pages.scores(keys, rows.rowBytes(), heads, scores, pairs, touching);
         }
     }
 
-    private void weigh(long values, long weights, int count, long factor, long sums) {
+    private void weigh(long values, long weights, int count, long factor, long sums, long touching) {
         long rowBytes = rows.rowBytes();
         for (int at = 0; at < rows.width(); at += 2 * COUNT) {
             if (rows.paired()) {
-                Bf16Pages.weigh(values + 2L * at, rowBytes, weights, count, factor, sums + 4L * at);
+                Bf16Pages.weigh(values + 2L * at, rowBytes, weights, count, factor, sums + 4L * at, touching);
             } else {
-                F32Pages.weigh(values + 4L * at, rowBytes, weights, count, factor, sums + 4L * at);
+                F32Pages.weigh(values + 4L * at, rowBytes, weights, count, factor, sums + 4L * at, touching);
             }
         }
     }

@@ -31,6 +31,7 @@ final class TileAttention {
     private final Attention op;
     private final KvShape shape;
     private final PageRows pages;
+    private final PageTouch touch;
     private final int bandRows;
     private final int bandPairs;
 
@@ -44,12 +45,14 @@ final class TileAttention {
     private final long greatestAt;
     private final long factorsAt;
     private final long zerosAt;
+    private final long touchAt;
     private final long bytes;
 
     TileAttention(Attention op) {
         this.op = op;
         this.shape = op.shape();
         this.pages = PageRows.of(shape);
+        this.touch = new PageTouch(shape.pageBytes(), 0);
         this.bandRows = Math.max(1, BAND / op.group());
         this.bandPairs = bandRows * op.group();
         int pairs = BANDS * bandPairs;
@@ -64,7 +67,8 @@ final class TileAttention {
         this.greatestAt = totalsAt + VECTOR * pairs;
         this.factorsAt = greatestAt + Tensor.align(4L * pairs);
         this.zerosAt = factorsAt + Tensor.align(4L * (bandPairs + COUNT));
-        this.bytes = zerosAt + VECTOR;
+        this.touchAt = zerosAt + Tensor.ALIGNMENT;
+        this.bytes = touchAt + PageTouch.STATE_BYTES;
     }
 
     /** Whether heads of this size are computed here. */
@@ -93,19 +97,17 @@ final class TileAttention {
             long query, long out, long rowBytes, int rows, long keys, long values, long table, int end, long scratch) {
         start(query, rowBytes, rows, scratch);
         int last = (end + rows - 2) / KvShape.PAGE_ROWS;
-        int seen = 0;
         for (int page = begin(end) / KvShape.PAGE_ROWS; page <= last; page++) {
             long at = ALL.get(INT, table + 4L * page) * shape.pageBytes();
             long k = AllMemory.address(keys, at, shape.pageBytes());
             long v = AllMemory.address(values, at, shape.pageBytes());
-            seen ^= PageTouch.touch(k, v, shape.pageBytes());
+            touch.all(k, v, scratch + touchAt);
             int start = page * KvShape.PAGE_ROWS;
             pack(k, v, Math.min(KvShape.PAGE_ROWS, end + rows - 1 - start), scratch);
             for (int row = 0; row < rows; row += bandRows) {
                 band(row, Math.min(bandRows, rows - row), end + row - start, scratch);
             }
         }
-        ALL.set(INT, scratch + scoresAt, seen);
         finish(out, rowBytes, rows, scratch);
     }
 
