@@ -7,6 +7,7 @@ import ai.winnow.kernel.Workers;
 import ai.winnow.kernel.Workspace;
 import ai.winnow.tensor.DType;
 import ai.winnow.tensor.Operands;
+import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -65,7 +66,7 @@ final class AttentionKernel implements Kernel, Workers.Task {
 
     @Override
     public void run(Operands operands, Workspace workspace, int part, int parts) {
-        long scratch = AllMemory.address(workspace.scratchAddress(), Parts.scratch(partBytes, part), partBytes);
+        long scratch = Memory.address(workspace.scratch(), Parts.scratch(partBytes, part), partBytes);
         int count = operands.inRows(0);
         int task = 0;
         for (int row = 0; row < count; ) {
@@ -108,12 +109,12 @@ final class AttentionKernel implements Kernel, Workers.Task {
         long headBytes = 4L * op.group() * shape.headDim();
         long rowBytes = headBytes * shape.heads();
         long bytes = (rows - 1) * rowBytes + headBytes;
-        long query = AllMemory.address(operands.inAddress(0), row * rowBytes + head * headBytes, bytes);
-        long out = AllMemory.address(operands.outAddress(0), row * rowBytes + head * headBytes, bytes);
+        long query = Memory.address(operands.in(0), row * rowBytes + head * headBytes, bytes);
+        long out = Memory.address(operands.out(0), row * rowBytes + head * headBytes, bytes);
         long entry = shape.tableIndex(slot, op.layer(), head);
-        long table = AllMemory.address(operands.inAddress(6), 4 * entry, 4L * shape.pagesPerHead());
-        long keys = operands.inAddress(4);
-        long values = operands.inAddress(5);
+        long table = Memory.address(operands.in(6), 4 * entry, 4L * shape.pagesPerHead());
+        MemorySegment keys = operands.in(4);
+        MemorySegment values = operands.in(5);
         if (tiled == null || rows == 1) {
             int begin = op.window() > 0 ? Math.max(0, end - op.window()) : 0;
             single.attend(query, out, keys, values, table, begin, end, scratch);

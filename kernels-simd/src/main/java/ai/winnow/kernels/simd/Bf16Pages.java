@@ -1,6 +1,5 @@
 package ai.winnow.kernels.simd;
 
-import static ai.winnow.kernels.simd.AllMemory.ALL;
 import static ai.winnow.kernels.simd.Lanes.BIT1_LANES;
 import static ai.winnow.kernels.simd.Lanes.BIT2_LANES;
 import static ai.winnow.kernels.simd.Lanes.COUNT;

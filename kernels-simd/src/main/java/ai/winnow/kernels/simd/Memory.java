@@ -1,6 +1,8 @@
 package ai.winnow.kernels.simd;
 
+import ai.winnow.tensor.NativeMemory;
 import java.lang.foreign.MemorySegment;
+import java.util.Objects;
 
 /**
  * All memory as one segment, whose offsets are addresses. Every kernel of this package reads and writes through it; a parameter of type {@code long} that is
@@ -15,13 +17,21 @@ import java.lang.foreign.MemorySegment;
  */
 final class Memory {
 
-    @SuppressWarnings("restricted")
-    static final MemorySegment ALL = MemorySegment.NULL.reinterpret(Long.MAX_VALUE);
+    static final MemorySegment ALL = NativeMemory.all();
 
     private Memory() {}
 
     /** {@code offset} bytes behind the beginning of a tensor that may not be there: 0, for none, stays 0. */
     static long orNone(long tensor, long offset) {
         return tensor == 0 ? 0 : tensor + offset;
+    }
+
+    /**
+     * The address of {@code bytes} bytes at {@code at} of {@code segment}.
+     *
+     * @throws IndexOutOfBoundsException if they are not all in it
+     */
+    static long address(MemorySegment segment, long at, long bytes) {
+        return segment.address() + Objects.checkFromIndexSize(at, bytes, segment.byteSize());
     }
 }

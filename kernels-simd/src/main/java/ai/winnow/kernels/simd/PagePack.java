@@ -1,6 +1,5 @@
 package ai.winnow.kernels.simd;
 
-import static ai.winnow.kernels.simd.AllMemory.ALL;
 import static ai.winnow.kernels.simd.Lanes.COUNT;
 import static ai.winnow.kernels.simd.Lanes.F;
 import static ai.winnow.kernels.simd.Lanes.LE;

@@ -1,6 +1,5 @@
 package ai.winnow.kernels.simd;
 
-import static ai.winnow.kernels.simd.AllMemory.ALL;
 import static ai.winnow.kernels.simd.Lanes.COUNT;
 import static ai.winnow.kernels.simd.Lanes.F;
 import static ai.winnow.kernels.simd.Lanes.FLOAT;
@@ -52,7 +51,7 @@ record PageRows(KvShape shape, int width, boolean direct, boolean paired) {
         for (int row = 0; row < rows; row++) {
             long target = to + 4L * width * row;
             if (shape.dtype() == DType.BF16) {
-                Conversions.bf16ToFloat(ALL, page + 2L * headDim * row, ALL, target, headDim);
+                Conversions.bf16ToFloat(page + 2L * headDim * row, target, headDim);
             } else {
                 scale(page + 4L * headDim * row, 1, target, headDim);
             }
@@ -66,7 +65,7 @@ record PageRows(KvShape shape, int width, boolean direct, boolean paired) {
     void query(long query, float scale, long to) {
         int headDim = shape.headDim();
         if (paired) {
-            RowOrder.pair(ALL, query, headDim, scale, ALL, to);
+            RowOrder.pair(query, headDim, scale, to);
         } else {
             scale(query, scale, to, headDim);
             for (int d = headDim; d < width; d++) {
@@ -78,7 +77,7 @@ record PageRows(KvShape shape, int width, boolean direct, boolean paired) {
     /** Sums times {@code share}, to where a head of the result lies. */
     void result(long sums, float share, long out) {
         if (paired) {
-            ColumnOrder.finishPaired(ALL, sums, 0, width, width, 1f);
+            ColumnOrder.finishPaired(sums, 0, width, width, 1f);
         }
         scale(sums, share, out, shape.headDim());
     }

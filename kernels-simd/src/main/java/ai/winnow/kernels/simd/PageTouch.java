@@ -1,6 +1,5 @@
 package ai.winnow.kernels.simd;
 
-import static ai.winnow.kernels.simd.AllMemory.ALL;
 import static ai.winnow.kernels.simd.Lanes.INT;
 import static ai.winnow.kernels.simd.Lanes.LONG;
 import static ai.winnow.kernels.simd.Memory.ALL;

@@ -1,6 +1,5 @@
 package ai.winnow.kernels.simd;
 
-import static ai.winnow.kernels.simd.AllMemory.ALL;
 import static ai.winnow.kernels.simd.Lanes.COUNT;
 import static ai.winnow.kernels.simd.Lanes.FLOAT;
 import static ai.winnow.kernels.simd.Lanes.INT;
@@ -9,6 +8,7 @@ import static ai.winnow.kernels.simd.Memory.ALL;
 import ai.winnow.ir.Attention;
 import ai.winnow.ir.KvShape;
 import ai.winnow.tensor.Tensor;
+import java.lang.foreign.MemorySegment;
 
 /**
  * One row over the pages of one key-value head, with all query heads that share it, in fours. Traffic: the pages once.
@@ -70,7 +70,15 @@ final class RowAttention {
      * @param out address of the same heads of the result
      * @param table address of the first entry of the head's pages
      */
-    void attend(long query, long out, long keys, long values, long table, int begin, int end, long scratch) {
+    void attend(
+            long query,
+            long out,
+            MemorySegment keys,
+            MemorySegment values,
+            long table,
+            int begin,
+            int end,
+            long scratch) {
         start(query, scratch);
         int first = begin / KvShape.PAGE_ROWS;
         int last = (end - 1) / KvShape.PAGE_ROWS;
@@ -88,9 +96,9 @@ final class RowAttention {
         finish(out, scratch);
     }
 
-    private long address(long pool, long table, int page) {
+    private long address(MemorySegment pool, long table, int page) {
         long index = ALL.get(INT, table + 4L * page);
-        return AllMemory.address(pool, index * shape.pageBytes(), shape.pageBytes());
+        return Memory.address(pool, index * shape.pageBytes(), shape.pageBytes());
     }
 
     private void start(long query, long scratch) {
@@ -99,9 +107,9 @@ final class RowAttention {
             if (g < op.group()) {
                 rows.query(query + 4L * g * shape.headDim(), op.scale() * Exponential2.LOG2_E, to);
             } else {
-                Lanes.zero(ALL, to, rows.width());
+                Lanes.zero(to, rows.width());
             }
-            Lanes.zero(ALL, to + sumsAt, rows.width());
+            Lanes.zero(to + sumsAt, rows.width());
         }
         for (int block = 0; block < blocks; block++) {
             HeadSoftmax.start(scratch + statesAt + block * HeadSoftmax.STATE_BYTES);

@@ -1,6 +1,5 @@
 package ai.winnow.kernels.simd;
 
-import static ai.winnow.kernels.simd.AllMemory.ALL;
 import static ai.winnow.kernels.simd.GemmTile.A_PITCH;
 import static ai.winnow.kernels.simd.GemmTile.VECTOR;
 import static ai.winnow.kernels.simd.GemmTile.WIDTH;
@@ -12,6 +11,7 @@ import static ai.winnow.kernels.simd.Memory.ALL;
 import ai.winnow.ir.Attention;
 import ai.winnow.ir.KvShape;
 import ai.winnow.tensor.Tensor;
+import java.lang.foreign.MemorySegment;
 
 /**
  * Several rows of one sequence over the pages of one key-value head, as matrix products (Dao 2023): a page is packed once, its keys
@@ -94,13 +94,21 @@ final class TileAttention {
      * @param end where what the first row sees ends; each other row sees one more
      */
     void attend(
-            long query, long out, long rowBytes, int rows, long keys, long values, long table, int end, long scratch) {
+            long query,
+            long out,
+            long rowBytes,
+            int rows,
+            MemorySegment keys,
+            MemorySegment values,
+            long table,
+            int end,
+            long scratch) {
         start(query, rowBytes, rows, scratch);
         int last = (end + rows - 2) / KvShape.PAGE_ROWS;
         for (int page = begin(end) / KvShape.PAGE_ROWS; page <= last; page++) {
             long at = ALL.get(INT, table + 4L * page) * shape.pageBytes();
-            long k = AllMemory.address(keys, at, shape.pageBytes());
-            long v = AllMemory.address(values, at, shape.pageBytes());
+            long k = Memory.address(keys, at, shape.pageBytes());
+            long v = Memory.address(values, at, shape.pageBytes());
             touch.all(k, v, scratch + touchAt);
             int start = page * KvShape.PAGE_ROWS;
             pack(k, v, Math.min(KvShape.PAGE_ROWS, end + rows - 1 - start), scratch);
@@ -121,10 +129,10 @@ final class TileAttention {
         for (int pair = 0; pair < rows * group; pair++) {
             long from = query + pair / group * rowBytes + 4L * (pair % group) * shape.headDim();
             PageRows.scale(from, op.scale() * Exponential2.LOG2_E, scratch + pair * A_PITCH, shape.headDim());
-            Lanes.zero(ALL, scratch + sumsAt + pair * sumPitch, pages.width());
+            Lanes.zero(scratch + sumsAt + pair * sumPitch, pages.width());
         }
         TileSoftmax.start(scratch + greatestAt, scratch + totalsAt, rows * group);
-        Lanes.zero(ALL, scratch + zerosAt, COUNT);
+        Lanes.zero(scratch + zerosAt, COUNT);
     }
 
     /** Keys as panels {@code [headDim, WIDTH keys]}, values as panels {@code [64, WIDTH]}. */
@@ -225,7 +233,7 @@ final class TileAttention {
     private static void multiply(long b, int depth, long a, long c, long cPitch, int rows) {
         for (int row = 0; row < rows; ) {
             int height = GemmTile.rows(rows - row);
-            GemmTile.run(height, ALL, b, depth, ALL, a + row * A_PITCH, ALL, c + row * cPitch, cPitch);
+            GemmTile.run(height, b, depth, a + row * A_PITCH, c + row * cPitch, cPitch);
             row += height;
         }
     }

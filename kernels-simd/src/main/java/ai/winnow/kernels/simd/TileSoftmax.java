@@ -1,6 +1,5 @@
 package ai.winnow.kernels.simd;
 
-import static ai.winnow.kernels.simd.AllMemory.ALL;
 import static ai.winnow.kernels.simd.GemmTile.A_PITCH;
 import static ai.winnow.kernels.simd.Lanes.COUNT;
 import static ai.winnow.kernels.simd.Lanes.F;
@@ -37,7 +36,7 @@ final class TileSoftmax {
         for (int row = 0; row < rows; row++) {
             ALL.set(FLOAT, greatest + 4L * row, -Float.MAX_VALUE); // no infinity, see HeadSoftmax
         }
-        Lanes.zero(ALL, sums, COUNT * rows);
+        Lanes.zero(sums, COUNT * rows);
     }
 
     /** Raises what is the greatest, and says by how much it was less before. A score that is NaN is not the greatest. */
