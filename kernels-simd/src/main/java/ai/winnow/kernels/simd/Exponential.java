@@ -15,17 +15,15 @@ import jdk.incubator.vector.VectorOperators;
  */
 final class Exponential {
 
-    /** Adding this rounds to an integer, which then stands in the lowest bits, greater by 254: twice the bias of an exponent. */
-    private static final float ROUND = 0x1.8p23f + 254;
-
     /** Beyond these the result is 0 or infinite. */
     private static final float LOWEST = -104f;
 
     private static final float HIGHEST = 88.8f;
 
     /**
-     * 1 / ln 2; ln 2 in two parts, negative; and C0 to C5: exp(r) = 1 + r + r^2 (C0 + C1 r + ...) between -ln(2)/2 and ln(2)/2. In
-     * memory, for C2 makes vectors of constants anew in each step of a loop.
+     * 1 / ln 2; ln 2 in two parts, negative; C0 to C5: exp(r) = 1 + r + r^2 (C0 + C1 r + ...) between -ln(2)/2 and ln(2)/2; 1; what
+     * rounds to an integer when it is added, and puts it in the lowest bits, greater by 254 or 127: by twice the bias of an exponent
+     * or once. In memory, for C2 makes vectors of constants anew in each step of a loop.
      */
     static final float[] TERMS = {
         1.44269504088896341f,

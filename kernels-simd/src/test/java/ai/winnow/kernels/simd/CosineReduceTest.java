@@ -11,6 +11,8 @@ import ai.winnow.tensor.Operands;
 import ai.winnow.tensor.Tensor;
 import java.lang.foreign.Arena;
 import java.util.List;
+import java.util.SplittableRandom;
+import java.util.stream.IntStream;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
@@ -26,7 +28,7 @@ class CosineReduceTest {
         try (Arena arena = Arena.ofShared();
                 Workers workers = new Workers(1)) {
             Tensor x = Tensor.allocate(arena, DType.F32, rows, width);
-            java.util.SplittableRandom random = new java.util.SplittableRandom(5);
+            SplittableRandom random = new SplittableRandom(5);
             for (int i = 0; i < rows * width; i++) {
                 DType.F32.setFloat(x.segment(), i, (float) random.nextGaussian());
             }
@@ -42,10 +44,7 @@ class CosineReduceTest {
             kernel.run(
                     Operands.of(List.of(x), List.of(greatest, index)),
                     new Workspace(NativeMemory.allocate(arena, kernel.workspaceBytes()), workers.lease()));
-            List<Integer> twins = java.util.stream.IntStream.of(one, 9, other)
-                    .sorted()
-                    .boxed()
-                    .toList();
+            List<Integer> twins = IntStream.of(one, 9, other).sorted().boxed().toList();
             assertThat(index.getFloat(twins.get(0))).isEqualTo(twins.get(1).floatValue());
             assertThat(index.getFloat(twins.get(1))).isEqualTo(twins.get(0).floatValue());
             assertThat(index.getFloat(twins.get(2))).isEqualTo(twins.get(0).floatValue());
