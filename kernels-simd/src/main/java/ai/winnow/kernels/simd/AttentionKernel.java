@@ -60,7 +60,7 @@ final class AttentionKernel implements Kernel, Workers.Task {
             row = last;
         }
         long elements = (long) end(operands, 0, 0) * shape.headDim() * op.group();
-        long work = Math.min(tasks, count * shape.heads() * elements / PART_ELEMENTS);
+        long work = Math.min(tasks, elements * count * shape.heads() / PART_ELEMENTS);
         workspace.workers().run(this, operands, workspace, Parts.count(workspace, work, 1));
     }
 

@@ -47,7 +47,7 @@ final class Bf16Pages {
         long q2 = q + 4 * rowBytes;
         long q3 = q + 6 * rowBytes;
         for (int pair = 0; pair < pairs; pair++) {
-            long k0 = k + 2 * pair * rowBytes;
+            long k0 = k + 2L * pair * rowBytes;
             long k1 = k0 + rowBytes;
             long end = k1;
             long at = 0;

@@ -38,7 +38,7 @@ final class F32Pages {
         long nextValues = ALL.get(LONG, touch + PageTouch.VALUES);
         int seen = 0;
         for (int pair = 0; pair < pairs; pair++) {
-            long k0 = k + 2 * pair * rowBytes;
+            long k0 = k + 2L * pair * rowBytes;
             long k1 = k0 + rowBytes;
             long end = k1;
             long at = q;

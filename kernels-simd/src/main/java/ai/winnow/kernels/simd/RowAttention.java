@@ -44,7 +44,7 @@ final class RowAttention {
         this.touch = new PageTouch(shape.pageBytes(), steps());
         this.blocks = (op.group() + HEADS - 1) / HEADS;
         this.headBytes = 4L * rows.width();
-        this.sumsAt = Tensor.align(blocks * HEADS * headBytes);
+        this.sumsAt = Tensor.align(headBytes * blocks * HEADS);
         this.statesAt = 2 * sumsAt;
         this.scoresAt = statesAt + blocks * HeadSoftmax.STATE_BYTES;
         this.touchAt = scoresAt + Tensor.align(4L * (HEADS * KvShape.PAGE_ROWS + COUNT));
@@ -55,7 +55,7 @@ final class RowAttention {
 
     /** Steps of the kernels over a page: of two keys times one vector of a row as it is read, and of one value times two of floats. */
     private int steps() {
-        int ofKeys = Math.toIntExact(KvShape.PAGE_ROWS / 2 * rows.rowBytes() / (4 * COUNT));
+        int ofKeys = Math.toIntExact(rows.rowBytes() * KvShape.PAGE_ROWS / (8L * COUNT));
         return ofKeys + KvShape.PAGE_ROWS * rows.width() / (2 * COUNT);
     }
 
@@ -122,7 +122,7 @@ final class RowAttention {
         int count = (to - first + HEADS - 1) & -HEADS;
         long scores = scratch + scoresAt;
         for (int block = 0; block < blocks; block++) {
-            long heads = scratch + block * HEADS * headBytes;
+            long heads = scratch + headBytes * block * HEADS;
             if (block > 0) {
                 touch.idle(scratch + touchAt);
             }

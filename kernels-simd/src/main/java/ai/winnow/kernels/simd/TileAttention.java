@@ -212,8 +212,8 @@ final class TileAttention {
         for (int r = 0; r < rows; r++) {
             int from = Math.max(0, begin(end, r));
             int to = Math.min(KvShape.PAGE_ROWS, end + r);
-            long rowWeights = weights + r * group * A_PITCH;
-            long rowSums = sums + r * group * sumPitch;
+            long rowWeights = weights + A_PITCH * r * group;
+            long rowSums = sums + sumPitch * r * group;
             weigh(from, any ? commonFrom : to, rowWeights, rowSums, group, scratch);
             weigh(any ? commonTo : to, to, rowWeights, rowSums, group, scratch);
         }
