@@ -15,6 +15,7 @@ final class Dense implements AutoCloseable {
     private final Subject ours;
     private final @Nullable Task task;
     private final Map<String, Subject> opened = new LinkedHashMap<>();
+    private boolean asked;
 
     /**
      * @param name equal if the layer is
@@ -42,7 +43,8 @@ final class Dense implements AutoCloseable {
 
     /** The peers' kernels by their names; not for the caller to close. */
     Map<String, Subject> opened(List<Peer> peers) {
-        if (task != null && opened.isEmpty()) {
+        if (task != null && !asked) {
+            asked = true;
             peers.forEach(peer -> peer.open(task).ifPresent(subject -> opened.put(peer.name(), subject)));
         }
         return opened;
