@@ -220,6 +220,14 @@ public sealed interface Primitive extends Op {
             requireInputs(this, inputs, 3);
             require(inputs.get(1).dtype() == DType.I32, () -> this + " needs I32 indices, got " + inputs.get(1));
             require(
+                    inputs.get(1).shape().rank() == 1
+                            && inputs.get(1)
+                                    .shape()
+                                    .rowDim()
+                                    .equals(inputs.get(2).shape().rowDim()),
+                    () -> this + " needs one index for each row of updates, got " + inputs.get(1) + " for "
+                            + inputs.get(2));
+            require(
                     inputs.get(0).shape().rowElements() == inputs.get(2).shape().rowElements(),
                     () -> this + " cannot add rows of " + inputs.get(2) + " to " + inputs.get(0));
             return List.of(inputs.getFirst());
@@ -235,6 +243,14 @@ public sealed interface Primitive extends Op {
         public List<TensorSpec> infer(List<TensorSpec> inputs) {
             requireInputs(this, inputs, 3);
             require(inputs.get(1).dtype() == DType.I32, () -> this + " needs I32 indices, got " + inputs.get(1));
+            require(
+                    inputs.get(1).shape().rank() == 1
+                            && inputs.get(1)
+                                    .shape()
+                                    .rowDim()
+                                    .equals(inputs.get(2).shape().rowDim()),
+                    () -> this + " needs one index for each row of updates, got " + inputs.get(1) + " for "
+                            + inputs.get(2));
             require(
                     inputs.get(0).dtype() == inputs.get(2).dtype()
                             && inputs.get(0).shape().rowElements()

@@ -91,7 +91,7 @@ final class Movement {
         }
     }
 
-    /** The row that index {@code i} names; a wrong one is an error here, so that fast kernels need not look. */
+    /** The row that index {@code i} names; a wrong one is an error, here and in every kernel. */
     private static long row(Elements indices, int i, Elements table) {
         return Objects.checkIndex((int) indices.get(i), table.sizes()[0]);
     }

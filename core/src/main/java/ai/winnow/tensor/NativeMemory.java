@@ -21,6 +21,9 @@ public final class NativeMemory {
 
     private static final long HUGE_PAGE = 2 << 20;
 
+    /** Bytes behind what is asked for: where a processor has no masked loads, C2 loads the whole vector and forgets what the mask does not name. */
+    private static final long SLACK = 64;
+
     /** The system calls, where there are any. */
     private static final Optional<Mapping> MAPPING = Mapping.find();
 
@@ -35,21 +38,12 @@ public final class NativeMemory {
         long size = Math.max(bytes, 1);
         if (size < HUGE_PAGE || MAPPING.isEmpty()) {
             try {
-                return arena.allocate(size, Tensor.ALIGNMENT);
+                return arena.allocate(size + SLACK, Tensor.ALIGNMENT).asSlice(0, size);
             } catch (OutOfMemoryError e) {
                 throw outOfMemory(size, e);
             }
         }
         return MAPPING.get().map(arena, size);
-    }
-
-    /**
-     * All memory of this process: offsets are addresses, and nothing is checked. For kernels that have checked what they reach
-     * themselves, in segments that stay alive while they run; a wrong address ends the process.
-     */
-    @SuppressWarnings("restricted") // that is what it is for
-    public static MemorySegment all() {
-        return MemorySegment.NULL.reinterpret(Long.MAX_VALUE);
     }
 
     private static BackendException outOfMemory(long bytes, Throwable cause) {

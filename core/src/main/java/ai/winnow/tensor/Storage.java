@@ -11,8 +11,8 @@ public sealed interface Storage {
     Device device();
 
     /**
-     * Native memory of this process. Heap segments are refused: one of them passed through a kernel makes that kernel's compiled
-     * code 2-4 times slower for the rest of the process.
+     * Native memory of this process. Heap segments are refused: they have no address, and kernels read by address. Memory that others allocated must go on for
+     * 64 bytes behind its end, or end within a page: where a processor has no masked loads, whole vectors are loaded.
      */
     record HostMemory(MemorySegment segment) implements Storage {
         public HostMemory {
@@ -36,10 +36,10 @@ public sealed interface Storage {
     record DeviceMemory(long address, long bytes, Device device) implements Storage {}
 
     /**
-     * The same memory as {@code segment} in the one class of segment that the kernels are compiled for: memory from mappings,
-     * direct buffers and arenas differs in class, and a loop that meets several runs up to 1.8 times slower.
+     * The same memory as {@code segment} in one class of segment: memory from mappings, direct buffers and arenas differs in class, and a loop over segments that
+     * meets several runs up to 1.8 times slower.
      *
-     * @param arena what keeps the memory alive; access after it is closed fails
+     * @param arena what keeps the memory alive; kernels read by address and must not run after it is closed
      */
     @SuppressWarnings("restricted") // the only way to another class of segment; the bounds are those of the one given
     static HostMemory wrap(MemorySegment segment, Arena arena) {

@@ -8,6 +8,7 @@ import ai.winnow.kernel.Workspace;
 import ai.winnow.tensor.DType;
 import ai.winnow.tensor.Operands;
 import java.lang.foreign.MemorySegment;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -91,7 +92,12 @@ final class AttentionKernel implements Kernel, Workers.Task {
     /** Where the rows of the sequence of {@code row} end. */
     private static int last(Operands operands, int row) {
         int sequence = operands.in(1).get(Lanes.INT, 4L * row);
-        return operands.in(2).get(Lanes.INT, 4L * (sequence + 1));
+        int last = operands.in(2).get(Lanes.INT, 4L * (sequence + 1));
+        if (last <= row || last > operands.inRows(0)) {
+            throw new IllegalArgumentException("row " + row + " of " + operands.inRows(0) + " belongs to sequence "
+                    + sequence + ", which ends at " + last);
+        }
+        return last;
     }
 
     /** Where what a row sees ends. */
@@ -106,6 +112,7 @@ final class AttentionKernel implements Kernel, Workers.Task {
         int sequence = operands.in(1).get(Lanes.INT, 4L * row);
         int slot = operands.in(3).get(Lanes.INT, 4L * sequence);
         int end = end(operands, row, head);
+        Objects.checkFromToIndex(0, (end + rows - 2) / KvShape.PAGE_ROWS + 1, shape.pagesPerHead());
         long headBytes = 4L * op.group() * shape.headDim();
         long rowBytes = headBytes * shape.heads();
         long bytes = (rows - 1) * rowBytes + headBytes;

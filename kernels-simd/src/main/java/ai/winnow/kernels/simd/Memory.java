@@ -1,6 +1,5 @@
 package ai.winnow.kernels.simd;
 
-import ai.winnow.tensor.NativeMemory;
 import java.lang.foreign.MemorySegment;
 import java.util.Objects;
 
@@ -12,12 +11,14 @@ import java.util.Objects;
  * service in which other code reads heap arrays or mapped files through segments would make our kernels test the class of the memory, and the scope and the
  * length, at each access: a matrix product took 8 times as long (docs/decisions/0015). This segment is a constant: its class, scope and length fold away.
  *
- * <p>What guards it: tensors are native memory ({@link ai.winnow.tensor.Storage}), their shapes are checked when a plan is made, indices that come from outside
- * are checked where they enter a kernel, and a session holds its memory and its model's until no step runs.
+ * <p>What guards it: tensors are native memory ({@link ai.winnow.tensor.Storage}) with room for a vector behind them; their shapes are checked when a plan is made, a
+ * graph's inputs when they are bound, the numbers of rows at each run, and indices that come with a step (token ids, positions, rows, pages) where they enter a
+ * kernel; sessions and graph runners hold their memory and their weights until no step runs.
  */
 final class Memory {
 
-    static final MemorySegment ALL = NativeMemory.all();
+    @SuppressWarnings("restricted") // the whole of memory, for kernels that have checked what they reach
+    static final MemorySegment ALL = MemorySegment.NULL.reinterpret(Long.MAX_VALUE);
 
     private Memory() {}
 

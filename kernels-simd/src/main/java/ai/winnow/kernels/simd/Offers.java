@@ -14,6 +14,7 @@ import ai.winnow.ir.Primitive.Scatter;
 import ai.winnow.ir.Primitive.ScatterAdd;
 import ai.winnow.ir.RmsNorm;
 import ai.winnow.ir.Rotary;
+import ai.winnow.ir.Softmax;
 import ai.winnow.ir.SparseLinear;
 import ai.winnow.ir.StatisticalTopK;
 import ai.winnow.ir.ThresholdSelect;
@@ -43,7 +44,7 @@ final class Offers {
             case KvAppend op -> Support.of(new KvAppendKernel(op));
             case RmsNorm op -> Support.of(new RmsNormKernel(op, width(request) / op.width()));
             case LayerNorm op -> Support.of(new LayerNormKernel(op));
-            case ai.winnow.ir.Softmax _ -> Support.of(new SoftmaxKernel(width(request)));
+            case Softmax _ -> Support.of(new SoftmaxKernel(width(request)));
             case Rotary op -> rotary(request, op);
             case Activation op -> activation(request, op);
             case StatisticalTopK op -> Support.of(new StatisticalTopKKernel(op));

@@ -1,14 +1,11 @@
 package ai.winnow.kernels.simd;
 
 import static ai.winnow.kernels.simd.Lanes.COUNT;
-import static ai.winnow.kernels.simd.Lanes.F;
 import static ai.winnow.kernels.simd.Lanes.FLOAT;
-import static ai.winnow.kernels.simd.Lanes.LE;
 import static ai.winnow.kernels.simd.Memory.ALL;
 
 import ai.winnow.ir.KvShape;
 import ai.winnow.tensor.DType;
-import jdk.incubator.vector.FloatVector;
 
 /**
  * How rows of keys and values are read.
@@ -53,7 +50,7 @@ record PageRows(KvShape shape, int width, boolean direct, boolean paired) {
             if (shape.dtype() == DType.BF16) {
                 Conversions.bf16ToFloat(page + 2L * headDim * row, target, headDim);
             } else {
-                scale(page + 4L * headDim * row, 1, target, headDim);
+                Elementwise.scale(page + 4L * headDim * row, 1, target, headDim);
             }
             for (int d = headDim; d < width; d++) {
                 ALL.set(FLOAT, target + 4L * d, 0f);
@@ -67,7 +64,7 @@ record PageRows(KvShape shape, int width, boolean direct, boolean paired) {
         if (paired) {
             RowOrder.pair(query, headDim, scale, to);
         } else {
-            scale(query, scale, to, headDim);
+            Elementwise.scale(query, scale, to, headDim);
             for (int d = headDim; d < width; d++) {
                 ALL.set(FLOAT, to + 4L * d, 0f);
             }
@@ -79,18 +76,6 @@ record PageRows(KvShape shape, int width, boolean direct, boolean paired) {
         if (paired) {
             ColumnOrder.finishPaired(sums, 0, width, width, 1f);
         }
-        scale(sums, share, out, shape.headDim());
-    }
-
-    /** y = x * factor. The tail without masks, which are not compiled to instructions at every width. */
-    static void scale(long x, float factor, long y, int n) {
-        FloatVector times = FloatVector.broadcast(F, factor);
-        int whole = F.loopBound(n);
-        for (int i = 0; i < whole; i += COUNT) {
-            FloatVector.fromMemorySegment(F, ALL, x + 4L * i, LE).mul(times).intoMemorySegment(ALL, y + 4L * i, LE);
-        }
-        for (int i = whole; i < n; i++) {
-            ALL.set(FLOAT, y + 4L * i, ALL.get(FLOAT, x + 4L * i) * factor);
-        }
+        Elementwise.scale(sums, share, out, shape.headDim());
     }
 }

@@ -8,6 +8,7 @@ import ai.winnow.kernel.Workers;
 import ai.winnow.kernel.Workspace;
 import ai.winnow.tensor.Operands;
 import java.lang.foreign.MemorySegment;
+import java.util.Objects;
 
 /** Rotary position embedding of {@code x [rows, heads * headDim]}. */
 record RotaryKernel(Rotary op, int heads) implements Kernel, Workers.Task {
@@ -29,12 +30,14 @@ record RotaryKernel(Rotary op, int heads) implements Kernel, Workers.Task {
         long cos = operands.inAddress(1);
         long sin = operands.inAddress(2);
         long y = operands.outAddress(0);
+        long positions = operands.inAddress(3);
         int rows = operands.inRows(0);
         int half = op.rotaryDim() / 2;
         long rest = 4L * (op.headDim() - op.rotaryDim());
         int to = Parts.begin(rows, 1, part + 1, parts);
         for (int row = Parts.begin(rows, 1, part, parts); row < to; row++) {
-            long angleAt = 4L * half * operands.in(3).get(Lanes.INT, 4L * row);
+            int position = Objects.checkIndex(ALL.get(Lanes.INT, positions + 4L * row), operands.inRows(1));
+            long angleAt = 4L * half * position;
             for (int head = 0; head < heads; head++) {
                 long at = 4 * ((long) row * heads + head) * op.headDim();
                 switch (op.pairing()) {

@@ -128,7 +128,7 @@ final class TileAttention {
         int group = op.group();
         for (int pair = 0; pair < rows * group; pair++) {
             long from = query + pair / group * rowBytes + 4L * (pair % group) * shape.headDim();
-            PageRows.scale(from, op.scale() * Exponential2.LOG2_E, scratch + pair * A_PITCH, shape.headDim());
+            Elementwise.scale(from, op.scale() * Exponential2.LOG2_E, scratch + pair * A_PITCH, shape.headDim());
             Lanes.zero(scratch + sumsAt + pair * sumPitch, pages.width());
         }
         TileSoftmax.start(scratch + greatestAt, scratch + totalsAt, rows * group);
@@ -243,7 +243,7 @@ final class TileAttention {
         for (int pair = 0; pair < rows * group; pair++) {
             long to = out + pair / group * rowBytes + 4L * (pair % group) * shape.headDim();
             float share = 1 / TileSoftmax.total(scratch + totalsAt, pair);
-            PageRows.scale(scratch + sumsAt + pair * sumPitch, share, to, shape.headDim());
+            Elementwise.scale(scratch + sumsAt + pair * sumPitch, share, to, shape.headDim());
         }
     }
 }

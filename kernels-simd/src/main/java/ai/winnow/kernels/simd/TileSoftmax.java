@@ -86,7 +86,7 @@ final class TileSoftmax {
         for (int row = 0; row < rows; row++) {
             float factor = ALL.get(FLOAT, factors + 4L * row);
             if (factor != 1) {
-                PageRows.scale(y + pitch * row, factor, y + pitch * row, width);
+                Elementwise.scale(y + pitch * row, factor, y + pitch * row, width);
             }
         }
     }
