@@ -40,8 +40,8 @@ public final class Winnow {
 
     /**
      * Criteria for generating text with the checkpoint in {@code folder} on engine Winnow. Options are added with {@code optOption}:
-     * {@code policy}, {@code artefacts} (a folder with one folder a method), {@code weightType}, {@code weightGroup}, {@code kvType}, {@code kvBytes},
-     * {@code contextLength}, {@code maxSequences}, {@code maxStepTokens}, {@code threads}, {@code warmUp}, {@code queueCapacity},
+     * {@code policy}, {@code artefacts} (a folder with one folder a method), {@code weightType}, {@code weightGroup}, {@code kvType} (f32, bf16 or
+     * int8), {@code kvBytes}, {@code contextLength}, {@code maxSequences}, {@code maxStepTokens}, {@code threads}, {@code warmUp}, {@code queueCapacity},
      * {@code prefillTokens}, {@code maxNewTokens}, {@code temperature}, {@code topK}, {@code topP}, {@code minP}, {@code
      * repetitionPenalty}, {@code seed} and {@code stop} (a string, or a JSON list of them). Other types of output are asked for with
      * {@code setTypes}; see {@link GenerationTranslatorFactory}.

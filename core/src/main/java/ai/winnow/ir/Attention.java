@@ -72,11 +72,11 @@ public record Attention(KvShape shape, int layer, int queryHeads, float scale, i
         int headDim = shape.headDim();
         double max = Double.NEGATIVE_INFINITY;
         for (int i = begin; i < end; i++) {
-            long key = KvAppend.element(shape, table, slot, layer, head, i);
+            int page = KvAppend.page(shape, table, slot, layer, head, i);
             double dot = 0;
             for (int d = 0; d < headDim; d++) {
                 dot += (double) DType.F32.getFloat(query, at + d)
-                        * shape.dtype().getFloat(operands.in(4), key + d);
+                        * shape.get(operands.in(4), page, i % KvShape.PAGE_ROWS, d);
             }
             scores[i] = dot * scale;
             max = Math.max(max, scores[i]);
@@ -89,8 +89,8 @@ public record Attention(KvShape shape, int layer, int queryHeads, float scale, i
         for (int d = 0; d < headDim; d++) {
             double total = 0;
             for (int i = begin; i < end; i++) {
-                long value = KvAppend.element(shape, table, slot, layer, head, i);
-                total += scores[i] * shape.dtype().getFloat(operands.in(5), value + d);
+                int page = KvAppend.page(shape, table, slot, layer, head, i);
+                total += scores[i] * shape.get(operands.in(5), page, i % KvShape.PAGE_ROWS, d);
             }
             DType.F32.setFloat(operands.out(0), at + d, (float) (total / sum));
         }

@@ -59,9 +59,9 @@ public final class Inference {
                     pool.dtype() == shape.dtype()
                             && pool.shape().rank() == 3
                             && pool.shape().max(1) == KvShape.PAGE_ROWS
-                            && pool.shape().max(2) == shape.headDim(),
+                            && pool.shape().max(2) == shape.rowElements(),
                     () -> op.name() + ": input " + index + " must be " + shape.dtype() + " [pages, " + KvShape.PAGE_ROWS
-                            + ", " + shape.headDim() + "], got " + pool);
+                            + ", " + shape.rowElements() + "], got " + pool);
         }
         TensorSpec lengths = TensorSpec.of(DType.I32, shape.slots(), shape.layers(), shape.heads());
         require(

@@ -1,6 +1,5 @@
 package ai.winnow.ir;
 
-import ai.winnow.tensor.DType;
 import ai.winnow.tensor.Operands;
 import ai.winnow.tensor.TensorSpec;
 import java.lang.foreign.MemorySegment;
@@ -36,7 +35,6 @@ public record KvAppend(KvShape shape, int layer) implements Fused.Defined {
     @Override
     public void evaluate(Operands operands) {
         int rows = operands.inRows(0);
-        int headDim = shape.headDim();
         for (int row = 0; row < rows; row++) {
             int sequence = operands.in(2).getAtIndex(ValueLayout.JAVA_INT, row);
             int first = operands.in(3).getAtIndex(ValueLayout.JAVA_INT, sequence);
@@ -45,24 +43,16 @@ public record KvAppend(KvShape shape, int layer) implements Fused.Defined {
                 int at = operands.in(8).getAtIndex(ValueLayout.JAVA_INT, shape.headIndex(slot, layer, head))
                         + row
                         - first;
-                long to = element(shape, operands.in(7), slot, layer, head, at);
-                long from = ((long) row * shape.heads() + head) * headDim;
-                copy(operands.in(0), from, shape.dtype(), operands.in(5), to, headDim);
-                copy(operands.in(1), from, shape.dtype(), operands.in(6), to, headDim);
+                int page = page(shape, operands.in(7), slot, layer, head, at);
+                long from = ((long) row * shape.heads() + head) * shape.headDim();
+                shape.put(operands.in(5), page, at % KvShape.PAGE_ROWS, operands.in(0), from);
+                shape.put(operands.in(6), page, at % KvShape.PAGE_ROWS, operands.in(1), from);
             }
         }
     }
 
-    /** The element of the pool where row {@code at} of (slot, layer, head) begins. */
-    static long element(KvShape shape, MemorySegment table, int slot, int layer, int head, int at) {
-        long entry = shape.tableIndex(slot, layer, head) + at / KvShape.PAGE_ROWS;
-        int page = table.getAtIndex(ValueLayout.JAVA_INT, entry);
-        return page * shape.pageElements() + (long) (at % KvShape.PAGE_ROWS) * shape.headDim();
-    }
-
-    private static void copy(MemorySegment from, long source, DType type, MemorySegment to, long target, int count) {
-        for (int i = 0; i < count; i++) {
-            type.setFloat(to, target + i, DType.F32.getFloat(from, source + i));
-        }
+    /** The page of the pool that holds row {@code at} of (slot, layer, head). */
+    static int page(KvShape shape, MemorySegment table, int slot, int layer, int head, int at) {
+        return table.getAtIndex(ValueLayout.JAVA_INT, shape.tableIndex(slot, layer, head) + at / KvShape.PAGE_ROWS);
     }
 }

@@ -55,8 +55,8 @@ public record StandardInputs(
      * when the whole step has succeeded, by raising the lengths.
      *
      * @param shape the shape of the cache
-     * @param keys pool of key pages [pages, 64, headDim]
-     * @param values pool of value pages [pages, 64, headDim]
+     * @param keys pool of key pages [pages, 64, rowElements], as {@link KvShape} says
+     * @param values pool of value pages, likewise
      * @param table I32 [slots, layers, heads, pagesPerHead]: the pool's page that holds each page of a head
      * @param lengths I32 [slots, layers, heads]: rows cached before this step
      */
@@ -66,7 +66,7 @@ public record StandardInputs(
 
         public static Kv declare(GraphBuilder builder, KvShape shape) {
             Dim pool = new Dim.AtMost(Integer.MAX_VALUE, POOL);
-            TensorSpec pages = TensorSpec.rows(shape.dtype(), pool, KvShape.PAGE_ROWS, shape.headDim());
+            TensorSpec pages = TensorSpec.rows(shape.dtype(), pool, KvShape.PAGE_ROWS, shape.rowElements());
             return new Kv(
                     shape,
                     builder.input("kv.keys", pages),

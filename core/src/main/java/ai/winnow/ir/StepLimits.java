@@ -10,7 +10,7 @@ import ai.winnow.tensor.DType;
  * @param maxSequences sequences a session holds at once
  * @param maxOutputs rows of a step whose logits are asked for
  * @param contextLength positions of one sequence
- * @param kvType element type of the cached keys and values: F32 or BF16
+ * @param kvType element type of the cached keys and values: F32, BF16 or I8
  */
 public record StepLimits(int maxTokens, int maxSequences, int maxOutputs, int contextLength, DType kvType) {
 
@@ -19,9 +19,7 @@ public record StepLimits(int maxTokens, int maxSequences, int maxOutputs, int co
             throw new ShapeException("limits of a step must be at least 1: " + maxTokens + " tokens, " + maxSequences
                     + " sequences, " + maxOutputs + " outputs, context " + contextLength);
         }
-        if (kvType != DType.F32 && kvType != DType.BF16) {
-            throw new ShapeException("keys and values are cached as F32 or BF16, not " + kvType);
-        }
+        KvShape.requireType(kvType);
     }
 
     /** These limits for a graph that takes one row of each sequence. */

@@ -52,7 +52,7 @@ public final class KvCache implements AutoCloseable {
                     + " (layers x key-value heads); raise the cache's budget");
         }
         this.pages = (int) Math.min(Math.min(heads * shape.pagesPerHead(), affordable), Integer.MAX_VALUE - 8);
-        TensorSpec pool = TensorSpec.of(shape.dtype(), pages, KvShape.PAGE_ROWS, shape.headDim());
+        TensorSpec pool = TensorSpec.of(shape.dtype(), pages, KvShape.PAGE_ROWS, shape.rowElements());
         try {
             this.keys = Tensor.allocate(arena, pool, Layout.ROW_MAJOR);
             this.values = Tensor.allocate(arena, pool, Layout.ROW_MAJOR);
@@ -77,12 +77,12 @@ public final class KvCache implements AutoCloseable {
         return shape;
     }
 
-    /** The pool of key pages {@code [pages, 64, headDim]}. */
+    /** The pool of key pages {@code [pages, 64, rowElements]}, as {@link KvShape} says. */
     public Tensor keys() {
         return keys;
     }
 
-    /** The pool of value pages {@code [pages, 64, headDim]}. */
+    /** The pool of value pages, likewise. */
     public Tensor values() {
         return values;
     }

@@ -2,6 +2,7 @@ package ai.winnow.runtime;
 
 import ai.winnow.ShapeException;
 import ai.winnow.io.Artefact;
+import ai.winnow.ir.KvShape;
 import ai.winnow.tensor.DType;
 import ai.winnow.tensor.Layout.ScaledGroups;
 import java.util.Map;
@@ -14,7 +15,7 @@ import org.jspecify.annotations.Nullable;
  *     a scale a group); null for the type of the checkpoint
  * @param weightGroup weights of I4 that share a scale: {@value #SMALL_GROUP} or {@value #LARGE_GROUP}, which takes 15 % less
  *     memory and loses more
- * @param kvType type that keys and values are cached in: F32 or BF16
+ * @param kvType type that keys and values are cached in: F32, BF16 or I8, which has a scale for each row of a head
  * @param contextLength the most positions of a sequence; 0 for what the model allows, at most {@value #DEFAULT_CONTEXT}
  * @param maxSequences sequences that a session holds at once
  * @param maxStepTokens rows of one step; longer prompts are run in pieces
@@ -59,9 +60,7 @@ public record ModelOptions(
             throw new ShapeException(
                     "of I4 weights, " + SMALL_GROUP + " or " + LARGE_GROUP + " share a scale, not " + weightGroup);
         }
-        if (kvType != DType.F32 && kvType != DType.BF16) {
-            throw new ShapeException("keys and values are cached as F32 or BF16, not " + kvType);
-        }
+        KvShape.requireType(kvType);
         if (contextLength < 0 || threads < 0 || kvBytes < 0) {
             throw new ShapeException("context length, threads and bytes of the cache cannot be negative: "
                     + contextLength + ", " + threads + ", " + kvBytes);

@@ -14,12 +14,28 @@ import java.util.List;
 public final class AttentionCases {
 
     private static final List<Integer> HEAD_DIMS = List.of(8, 16, 20, 64, 96, 128);
-    private static final List<DType> CACHE_TYPES = List.of(DType.F32, DType.BF16);
+    private static final List<DType> CACHE_TYPES = List.of(DType.F32, DType.BF16, DType.I8);
     private static final int KV_HEADS = 2;
+
+    /** What a row's numbers are taken from. */
+    private static final List<float[]> EXTREMES = List.of(
+            new float[] {0, -0f},
+            new float[] {0, Float.MIN_VALUE, -60 * Float.MIN_VALUE}, // the scale is 0
+            new float[] {190 * Float.MIN_VALUE, -190 * Float.MIN_VALUE, Float.MIN_VALUE}, // quotients of 190
+            new float[] {Float.MAX_VALUE, -Float.MAX_VALUE, Float.MAX_VALUE / 2, 1},
+            new float[] {127, 0.5f, 1.5f, -0.5f, -1.5f, 125.5f, -126.5f, 63},
+            new float[] {-127, 1, 0.49999997f},
+            new float[] {1, Float.NaN},
+            new float[] {1, Float.POSITIVE_INFINITY},
+            new float[] {Float.NEGATIVE_INFINITY, 0});
 
     private AttentionCases() {}
 
-    /** @param step the cache already holds the rows that it adds */
+    /**
+     * The reference reads the numbers that the cache holds, so that of them, in whatever type, no error comes: what is allowed is
+     * for sums of headDim products.
+     *
+     * @param step the cache already holds the rows that it adds */
     public static OpCase attention(Phase phase, KvStep step, int queryHeads, int window) {
         KvShape shape = step.shape();
         float scale = (float) (1 / Math.sqrt(shape.headDim()));
@@ -37,15 +53,31 @@ public final class AttentionCases {
     }
 
     public static OpCase append(Phase phase, KvStep step) {
+        return append(phase, step, "", Fill.normal(1));
+    }
+
+    /** Rows of zeros, of the smallest and the greatest numbers, of what lies half between elements, and of what has no scale. */
+    private static OpCase appendExtremes(KvShape head) {
+        KvStep step = KvStep.of(head, List.of(60), List.of(EXTREMES.size()));
+        return append(Phase.PREFILL, step, ", extremes", (tensor, random) -> {
+            int width = Math.toIntExact(tensor.shape().rowElements());
+            for (int i = 0; i < width * EXTREMES.size(); i++) {
+                float[] row = EXTREMES.get(i / width);
+                tensor.dtype().setFloat(tensor.segment(), i, row[random.nextInt(row.length)]);
+            }
+        });
+    }
+
+    private static OpCase append(Phase phase, KvStep step, String what, Fill rows) {
         KvShape shape = step.shape();
         KvAppend op = new KvAppend(shape, step.layer());
         List<Given> operands = new ArrayList<>();
         for (int i = 0; i < 2; i++) {
-            operands.add(
-                    new Given(step.rowsOf((long) shape.heads() * shape.headDim()), Kind.ACTIVATION, Fill.normal(1)));
+            operands.add(new Given(step.rowsOf((long) shape.heads() * shape.headDim()), Kind.ACTIVATION, rows));
         }
         operands.addAll(step.operands(false));
-        return new OpCase(name(op.name(), phase, step), op, phase, operands, step.extents(), new Tolerance.Exact());
+        return new OpCase(
+                name(op.name(), phase, step) + what, op, phase, operands, step.extents(), new Tolerance.Exact());
     }
 
     private static String name(String op, Phase phase, KvStep step) {
@@ -96,6 +128,7 @@ public final class AttentionCases {
             KvStep first = KvStep.of(head(1, 64, type), List.of(0), List.of(1));
             cases.add(attention(Phase.DECODE, first, 1, 0));
             cases.add(append(Phase.DECODE, first));
+            cases.add(appendExtremes(head(2, 20, type)));
             cases.addAll(largeGroups(type));
             cases.addAll(longContexts(type));
             cases.addAll(manyRows(type));

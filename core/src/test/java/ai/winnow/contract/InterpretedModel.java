@@ -59,8 +59,8 @@ public final class InterpretedModel {
         int heads = shape.slots() * shape.layers() * shape.heads();
         int pages = heads * shape.pagesPerHead();
         int[] table = IntStream.range(0, pages).map(page -> pages - 1 - page).toArray();
-        cache.put("kv.keys", Tensor.allocate(arena, shape.dtype(), pages, KvShape.PAGE_ROWS, shape.headDim()));
-        cache.put("kv.values", Tensor.allocate(arena, shape.dtype(), pages, KvShape.PAGE_ROWS, shape.headDim()));
+        cache.put("kv.keys", Tensor.allocate(arena, shape.dtype(), pages, KvShape.PAGE_ROWS, shape.rowElements()));
+        cache.put("kv.values", Tensor.allocate(arena, shape.dtype(), pages, KvShape.PAGE_ROWS, shape.rowElements()));
         cache.put(
                 "kv.table",
                 Tensor.copyOf(arena, table, shape.slots(), shape.layers(), shape.heads(), shape.pagesPerHead()));

@@ -11,6 +11,7 @@ import ai.winnow.ir.Value;
 import ai.winnow.tensor.DType;
 import ai.winnow.tensor.Tensor;
 import ai.winnow.tensor.TensorSpec;
+import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
@@ -156,19 +157,18 @@ public record KvStep(KvShape shape, int layer, List<Integer> cached, List<Intege
     }
 
     private void fillPool(Tensor pool, SplittableRandom random, boolean appended) {
-        for (long i = 0; i < pool.shape().maxElements(); i++) {
-            shape.dtype().setFloat(pool.segment(), i, Float.NaN);
-        }
+        pool.segment().fill((byte) 0xFF); // NaN in each type; with I8, as the scale
+        float[] numbers = new float[shape.headDim()];
         int[] table = table();
         int[] lengths = lengths();
         forEachHead((sequence, head, index) -> {
             int held = lengths[index] + (appended ? added.get(sequence) : 0);
             for (int row = 0; row < held; row++) {
                 int page = table[index * shape.pagesPerHead() + row / KvShape.PAGE_ROWS];
-                long start = page * shape.pageElements() + (long) (row % KvShape.PAGE_ROWS) * shape.headDim();
-                for (int d = 0; d < shape.headDim(); d++) {
-                    shape.dtype().setFloat(pool.segment(), start + d, (float) random.nextGaussian());
+                for (int d = 0; d < numbers.length; d++) {
+                    numbers[d] = (float) random.nextGaussian();
                 }
+                shape.put(pool.segment(), page, row % KvShape.PAGE_ROWS, MemorySegment.ofArray(numbers), 0);
             }
         });
     }

@@ -146,6 +146,12 @@ class WinnowEngineTest {
         assertThat(EngineOptions.parse(Map.of("weightType", "int4", "weightGroup", 128))
                         .model())
                 .isEqualTo(ModelOptions.defaults().withWeightType(DType.I4).withWeightGroup(128));
+        assertThat(EngineOptions.parse(Map.of("kvType", "int8")).model())
+                .isEqualTo(ModelOptions.defaults().withKvType(DType.I8));
+        assertThatThrownBy(() -> EngineOptions.parse(Map.of("kvType", "int4")))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("option 'kvType'")
+                .hasMessageContaining("cached as F32, BF16 or I8, not I4");
         assertThatThrownBy(() -> EngineOptions.parse(Map.of("weightType", "int4", "weightGroup", "64")))
                 .isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("option 'weightGroup'")

@@ -50,8 +50,8 @@ class AttentionTest {
         private Cache(DType type) {
             shape = new KvShape(LAYERS, KV_HEADS, HEAD_DIM, SLOTS, CONTEXT, type);
             int pages = SLOTS * LAYERS * KV_HEADS * shape.pagesPerHead();
-            keys = Tensor.allocate(arena, type, pages, KvShape.PAGE_ROWS, HEAD_DIM);
-            values = Tensor.allocate(arena, type, pages, KvShape.PAGE_ROWS, HEAD_DIM);
+            keys = Tensor.allocate(arena, type, pages, KvShape.PAGE_ROWS, shape.rowElements());
+            values = Tensor.allocate(arena, type, pages, KvShape.PAGE_ROWS, shape.rowElements());
             int[] entries = new int[pages];
             for (int i = 0; i < pages; i++) {
                 entries[i] = (int) ((i * 7L + 3) % pages); // 7 and the number of pages share no divisor
@@ -152,7 +152,20 @@ class AttentionTest {
                 float x = tensor.getFloat((long) row * kept.length + i);
                 kept[i] = shape.dtype() == DType.BF16 ? DType.bf16ToFloat(DType.floatToBf16(x)) : x;
             }
+            for (int head = 0; shape.dtype() == DType.I8 && head < KV_HEADS; head++) {
+                quantise(kept, head * HEAD_DIM);
+            }
             return kept;
+        }
+
+        private static void quantise(float[] row, int from) {
+            float greatest = 0;
+            for (int d = from; d < from + HEAD_DIM; d++) {
+                greatest = Math.max(greatest, Math.abs(row[d]));
+            }
+            for (int d = from; d < from + HEAD_DIM; d++) {
+                row[d] = (float) Math.rint(row[d] / (greatest / 127)) * (greatest / 127);
+            }
         }
     }
 
@@ -173,7 +186,17 @@ class AttentionTest {
 
     /** Prefills two slots, decodes, adds a third, and crosses two borders of pages. */
     @ParameterizedTest
-    @CsvSource({"F32, 2, 0", "F32, 4, 0", "BF16, 8, 0", "F32, 4, 1", "F32, 4, 5", "BF16, 2, 64", "F32, 2, 500"})
+    @CsvSource({
+        "F32, 2, 0",
+        "F32, 4, 0",
+        "BF16, 8, 0",
+        "F32, 4, 1",
+        "F32, 4, 5",
+        "BF16, 2, 64",
+        "F32, 2, 500",
+        "I8, 4, 0",
+        "I8, 2, 64"
+    })
     void raggedStepsOverPages(DType type, int queryHeads, int window) {
         Cache cache = new Cache(type);
         cache.step(new int[] {2, 0}, new int[] {61, 7}, queryHeads, window);

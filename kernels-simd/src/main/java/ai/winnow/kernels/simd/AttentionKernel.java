@@ -5,7 +5,6 @@ import ai.winnow.ir.KvShape;
 import ai.winnow.kernel.Kernel;
 import ai.winnow.kernel.Workers;
 import ai.winnow.kernel.Workspace;
-import ai.winnow.tensor.DType;
 import ai.winnow.tensor.Operands;
 import java.lang.foreign.MemorySegment;
 import java.util.Objects;
@@ -40,7 +39,7 @@ final class AttentionKernel implements Kernel, Workers.Task {
 
     @Override
     public String name() {
-        return (shape.dtype() == DType.F32 ? "F32" : "Bf16") + "Attention";
+        return PageRows.type(shape.dtype()) + "Attention";
     }
 
     @Override

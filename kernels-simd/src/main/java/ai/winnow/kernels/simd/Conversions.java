@@ -4,11 +4,13 @@ import static ai.winnow.kernels.simd.Lanes.COUNT;
 import static ai.winnow.kernels.simd.Lanes.F;
 import static ai.winnow.kernels.simd.Lanes.FLOAT;
 import static ai.winnow.kernels.simd.Lanes.I;
+import static ai.winnow.kernels.simd.Lanes.INT;
 import static ai.winnow.kernels.simd.Lanes.LE;
 import static ai.winnow.kernels.simd.Lanes.SHORT;
 import static ai.winnow.kernels.simd.Memory.ALL;
 
 import ai.winnow.tensor.DType;
+import jdk.incubator.vector.ByteVector;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.ShortVector;
@@ -22,6 +24,16 @@ final class Conversions {
     /** As many shorts as there are floats in a vector. */
     private static final VectorSpecies<Short> HALF =
             VectorSpecies.of(short.class, VectorShape.forBitSize(F.vectorBitSize() / 2));
+
+    /** As many bytes, but 8 where there are only 4 floats: there every load reads 4 bytes too many. */
+    private static final VectorSpecies<Byte> QUARTER =
+            VectorSpecies.of(byte.class, VectorShape.forBitSize(Math.max(64, 8 * COUNT)));
+
+    /** Added to a float of small magnitude, rounds it to a whole number, half to even, which the lowest byte then holds. */
+    private static final float TO_WHOLE = 0x1.8p23f;
+
+    private static final int MAGNITUDE = 0x7fff_ffff;
+    private static final int INFINITY = 0x7f80_0000;
 
     private Conversions() {}
 
@@ -66,8 +78,32 @@ final class Conversions {
 
     /** int8 times the scale of its row. */
     static void int8ToFloat(long from, float scale, long to, int n) {
-        for (int i = 0; i < n; i++) {
+        FloatVector times = FloatVector.broadcast(F, scale);
+        int i = 0;
+        for (; i <= n - QUARTER.length(); i += COUNT) {
+            ByteVector bytes = ByteVector.fromMemorySegment(QUARTER, ALL, from + i, LE);
+            ((FloatVector) bytes.convertShape(VectorOperators.B2F, F, 0))
+                    .mul(times)
+                    .intoMemorySegment(ALL, to + 4L * i, LE);
+        }
+        for (; i < n; i++) {
             ALL.set(FLOAT, to + 4L * i, ALL.get(Lanes.BYTE, from + i) * scale);
         }
+    }
+
+    /** Writes int8 elements and returns their scale, as {@link ai.winnow.ir.KvShape#put} says. */
+    static float floatToInt8(long from, long to, int n) {
+        int greatest = 0;
+        for (int i = 0; i < n; i++) {
+            greatest = Math.max(greatest, ALL.get(INT, from + 4L * i) & MAGNITUDE); // NaN is above infinity
+        }
+        float scale = greatest < INFINITY ? Float.intBitsToFloat(greatest) / Byte.MAX_VALUE : Float.NaN;
+        boolean some = scale > 0;
+        for (int i = 0; i < n; i++) {
+            float x = ALL.get(FLOAT, from + 4L * i) / scale;
+            float whole = Math.min(Math.max(x, -Byte.MAX_VALUE), Byte.MAX_VALUE) + TO_WHOLE;
+            ALL.set(Lanes.BYTE, to + i, some ? (byte) Float.floatToRawIntBits(whole) : 0);
+        }
+        return scale;
     }
 }

@@ -6,7 +6,6 @@ import ai.winnow.ir.KvAppend;
 import ai.winnow.ir.KvShape;
 import ai.winnow.kernel.Kernel;
 import ai.winnow.kernel.Workspace;
-import ai.winnow.tensor.DType;
 import ai.winnow.tensor.Operands;
 import java.lang.foreign.MemorySegment;
 import java.util.Objects;
@@ -16,7 +15,7 @@ record KvAppendKernel(KvAppend op) implements Kernel {
 
     @Override
     public String name() {
-        return (op.shape().dtype() == DType.F32 ? "F32" : "Bf16") + "KvAppend";
+        return PageRows.type(op.shape().dtype()) + "KvAppend";
     }
 
     @Override
@@ -32,23 +31,27 @@ record KvAppendKernel(KvAppend op) implements Kernel {
                 int at = length + row - first;
                 long entry = shape.tableIndex(slot, op.layer(), head)
                         + Objects.checkIndex(at / KvShape.PAGE_ROWS, shape.pagesPerHead());
-                long page = operands.in(7).get(Lanes.INT, 4 * entry);
-                long to = page * shape.pageElements() + (long) (at % KvShape.PAGE_ROWS) * shape.headDim();
+                long page = operands.in(7).get(Lanes.INT, 4 * entry) * shape.pageBytes();
                 long from = 4 * ((long) row * shape.heads() + head) * shape.headDim();
-                store(operands.inAddress(0) + from, operands.in(5), to);
-                store(operands.inAddress(1) + from, operands.in(6), to);
+                store(operands.inAddress(0) + from, operands.in(5), page, at % KvShape.PAGE_ROWS);
+                store(operands.inAddress(1) + from, operands.in(6), page, at % KvShape.PAGE_ROWS);
             }
         }
     }
 
-    private void store(long from, MemorySegment pool, long element) {
-        int count = op.shape().headDim();
-        long to = Memory.address(
-                pool, op.shape().dtype().bytes(element), op.shape().dtype().bytes(count));
-        if (op.shape().dtype() == DType.F32) {
-            MemorySegment.copy(ALL, from, ALL, to, 4L * count);
-        } else {
-            Conversions.floatToBf16(from, to, count);
+    /** Row {@code row} of the page that begins at byte {@code pageAt} of the pool. */
+    private void store(long from, MemorySegment pool, long pageAt, int row) {
+        KvShape shape = op.shape();
+        long page = Memory.address(pool, pageAt, shape.pageBytes());
+        long element = shape.rowAt(0, row);
+        int count = shape.headDim();
+        switch (shape.dtype()) {
+            case F32 -> MemorySegment.copy(ALL, from, ALL, page + 4 * element, 4L * count);
+            case BF16 -> Conversions.floatToBf16(from, page + 2 * element, count);
+            default -> {
+                float scale = Conversions.floatToInt8(from, page + element, count);
+                ALL.set(Lanes.FLOAT, page + shape.scaleAt(0, row), scale);
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ import ai.winnow.tensor.DType;
  * How rows of keys and values are read.
  *
  * @param width floats of a row in scratch: of the head size filled up to two vectors
- * @param direct whether pages are read as they are: their rows fill their vectors
+ * @param direct whether pages are read as they are: their rows fill their vectors and have no scales
  * @param paired whether they are read as bf16, two elements a lane
  */
 record PageRows(KvShape shape, int width, boolean direct, boolean paired) {
@@ -19,8 +19,17 @@ record PageRows(KvShape shape, int width, boolean direct, boolean paired) {
     static PageRows of(KvShape shape) {
         int pair = 2 * COUNT;
         int width = (shape.headDim() + pair - 1) / pair * pair;
-        boolean direct = width == shape.headDim();
+        boolean direct = width == shape.headDim() && shape.dtype() != DType.I8;
         return new PageRows(shape, width, direct, direct && shape.dtype() == DType.BF16);
+    }
+
+    /** How kernels are named that read pages of {@code type}. */
+    static String type(DType type) {
+        return switch (type) {
+            case F32 -> "F32";
+            case BF16 -> "Bf16";
+            default -> "Int8";
+        };
     }
 
     /** Bytes of a row as it is read. */
@@ -47,10 +56,13 @@ record PageRows(KvShape shape, int width, boolean direct, boolean paired) {
         int headDim = shape.headDim();
         for (int row = 0; row < rows; row++) {
             long target = to + 4L * width * row;
-            if (shape.dtype() == DType.BF16) {
-                Conversions.bf16ToFloat(page + 2L * headDim * row, target, headDim);
-            } else {
-                Elementwise.scale(page + 4L * headDim * row, 1, target, headDim);
+            switch (shape.dtype()) {
+                case F32 -> Elementwise.scale(page + 4L * headDim * row, 1, target, headDim);
+                case BF16 -> Conversions.bf16ToFloat(page + 2L * headDim * row, target, headDim);
+                default -> {
+                    float scale = ALL.get(FLOAT, page + shape.scaleAt(0, row));
+                    Conversions.int8ToFloat(page + shape.rowAt(0, row), scale, target, headDim);
+                }
             }
             for (int d = headDim; d < width; d++) {
                 ALL.set(FLOAT, target + 4L * d, 0f);
