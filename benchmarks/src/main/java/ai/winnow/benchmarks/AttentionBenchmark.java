@@ -44,7 +44,7 @@ public class AttentionBenchmark {
     @Param({"1", "2"})
     public int threads;
 
-    @Param({"F32", "BF16"})
+    @Param({"F32", "BF16", "I8"})
     public DType type = DType.F32;
 
     @Param({"64", "128"})

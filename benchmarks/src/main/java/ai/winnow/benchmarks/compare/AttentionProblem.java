@@ -24,7 +24,8 @@ record AttentionProblem(Label label, int rows, int context, OpCase declared, Wor
 
     /** One token over its context: every key and value is read once. */
     static AttentionProblem decode(int queryHeads, int keyValueHeads, int headDim, int context, DType type) {
-        double bytes = 2.0 * type.bytes((long) context * keyValueHeads * headDim);
+        KvShape head = new KvShape(1, keyValueHeads, headDim, 1, context, type);
+        double bytes = 2.0 * type.bytes((long) context * keyValueHeads * head.rowElements());
         Label label = Label.of("decode-attention", type, context + "x" + headDim)
                 .with("context", context)
                 .with("queryHeads", queryHeads)
@@ -84,19 +85,18 @@ record AttentionProblem(Label label, int rows, int context, OpCase declared, Wor
     private Tensor gathered(List<Tensor> operands, int index, Arena arena) {
         Attention op = (Attention) declared.op();
         KvShape shape = op.shape();
-        int headDim = shape.headDim();
         int slot = operands.get(3).segment().get(ValueLayout.JAVA_INT, 0);
         MemorySegment table = operands.get(6).segment();
         Tensor pool = operands.get(index);
-        Tensor result = Tensor.allocate(arena, DType.F32, shape.heads(), context, headDim);
+        Tensor result = Tensor.allocate(arena, DType.F32, shape.heads(), context, shape.headDim());
         long to = 0;
         for (int head = 0; head < shape.heads(); head++) {
             for (int row = 0; row < context; row++) {
                 long entry = shape.tableIndex(slot, op.layer(), head) + row / KvShape.PAGE_ROWS;
-                long page = table.getAtIndex(ValueLayout.JAVA_INT, entry);
-                long from = page * shape.pageElements() + (long) (row % KvShape.PAGE_ROWS) * headDim;
-                for (int d = 0; d < headDim; d++) {
-                    DType.F32.setFloat(result.segment(), to++, pool.getFloat(from + d));
+                int page = table.getAtIndex(ValueLayout.JAVA_INT, entry);
+                for (int d = 0; d < shape.headDim(); d++) {
+                    float number = shape.get(pool.segment(), page, row % KvShape.PAGE_ROWS, d);
+                    DType.F32.setFloat(result.segment(), to++, number);
                 }
             }
         }

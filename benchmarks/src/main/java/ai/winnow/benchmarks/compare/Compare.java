@@ -95,6 +95,7 @@ public final class Compare {
             all.add(AttentionProblem.decode(32, 8, 128, 4096, type));
             all.add(AttentionProblem.prefill(32, 8, 64, 512, type));
         }
+        all.add(AttentionProblem.decode(32, 8, 128, 4096, DType.I8));
         all.addAll(smallOps());
         return all;
     }

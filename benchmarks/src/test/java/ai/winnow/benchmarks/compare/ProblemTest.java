@@ -30,6 +30,7 @@ class ProblemTest {
             FeedForwardProblem.cats(96, 160, DType.BF16, 0.5f),
             FeedForwardProblem.teal(96, 160, DType.I8, 0.5f),
             AttentionProblem.decode(4, 2, 64, 100, DType.F32),
+            AttentionProblem.decode(4, 2, 128, 70, DType.I8),
             AttentionProblem.prefill(4, 2, 64, 30, DType.BF16),
             OpProblem.reading(
                     Problem.Label.of("rms-norm", DType.F32, "3x48"), OpCases.rmsNorm(Phase.PREFILL, 3, 1, 48, 48)));
