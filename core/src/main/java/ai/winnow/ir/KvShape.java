@@ -25,6 +25,7 @@ public record KvShape(int layers, int heads, int headDim, int slots, int context
             throw new ShapeException("not the shape of a cache: " + layers + " layers, " + heads + " heads of "
                     + headDim + ", " + slots + " slots of " + contextLength);
         }
+        requireType(dtype);
     }
 
     /** @throws ShapeException if keys and values cannot be cached as {@code type} */
