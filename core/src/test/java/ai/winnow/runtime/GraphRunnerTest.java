@@ -22,7 +22,6 @@ import ai.winnow.tensor.TensorSpec;
 import java.lang.foreign.Arena;
 import java.lang.foreign.ValueLayout;
 import java.util.List;
-import java.util.Map;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;
@@ -52,8 +51,13 @@ class GraphRunnerTest {
         Value input = builder.input("x", TensorSpec.rows(DType.F32, new Dim.AtMost(MOST, "rows"), WIDTH));
         Value sum = builder.add(new Binary(Binary.Operator.ADD), Site.global(Role.OTHER), input, input);
         Graph graph = builder.build(List.of(sum));
-        Map<String, Tensor> inputs = Map.of("rows", rows, "x", x);
-        return new GraphRunner(graph, weights, Backends.of(List.of(new ReferenceProvider())), workers, inputs::get);
+
+        return new GraphRunner(
+                graph,
+                weights,
+                Backends.of(List.of(new ReferenceProvider())),
+                workers,
+                name -> name.equals("x") ? x : rows);
     }
 
     private void setRows(int count) {
