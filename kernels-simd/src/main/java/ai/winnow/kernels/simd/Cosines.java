@@ -61,20 +61,35 @@ final class Cosines {
         FloatVector own = FloatVector.broadcast(F, ALL.get(FLOAT, state + NORM_AT));
         FloatVector best = FloatVector.fromMemorySegment(F, ALL, state, LE);
         FloatVector index = FloatVector.fromMemorySegment(F, ALL, state + INDEX_AT, LE);
-        for (int i = lo; i < hi; i += COUNT) {
+        int i = lo;
+        for (; i <= hi - COUNT; i += COUNT) {
             FloatVector norm = FloatVector.fromMemorySegment(F, ALL, norms + 4L * i, LE);
             FloatVector cosine = FloatVector.fromMemorySegment(F, ALL, products + 4L * i, LE)
                     .mul(norm)
                     .mul(own);
             VectorMask<Float> better = cosine.compare(VectorOperators.LE, best)
                     .not()
-                    .and(best.compare(VectorOperators.EQ, best)) // NaN stays
-                    .and(F.indexInRange(i, hi));
+                    .and(best.compare(VectorOperators.EQ, best)); // NaN stays
             best = best.blend(cosine, better);
             index = index.blend(IOTA.add(from + i).reinterpretAsFloats(), better);
         }
         best.intoMemorySegment(ALL, state, LE);
         index.intoMemorySegment(ALL, state + INDEX_AT, LE);
+        greatestOfRest(products, norms, i, hi, from, state);
+    }
+
+    /** What does not fill a vector, each in the lane where it would lie. */
+    private static void greatestOfRest(long products, long norms, int lo, int hi, int from, long state) {
+        float own = ALL.get(FLOAT, state + NORM_AT);
+        for (int i = lo; i < hi; i++) {
+            long lane = 4L * (i - lo);
+            float cosine = ALL.get(FLOAT, products + 4L * i) * ALL.get(FLOAT, norms + 4L * i) * own;
+            float best = ALL.get(FLOAT, state + lane);
+            if (!(cosine <= best) && !Float.isNaN(best)) {
+                ALL.set(FLOAT, state + lane, cosine);
+                ALL.set(INT, state + INDEX_AT + lane, from + i);
+            }
+        }
     }
 
     static void finishGreatest(long state, long greatest, long index, long at) {

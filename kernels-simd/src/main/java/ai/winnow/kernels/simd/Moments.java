@@ -2,12 +2,13 @@ package ai.winnow.kernels.simd;
 
 import static ai.winnow.kernels.simd.Lanes.COUNT;
 import static ai.winnow.kernels.simd.Lanes.F;
+import static ai.winnow.kernels.simd.Lanes.FLOAT;
 import static ai.winnow.kernels.simd.Lanes.LE;
 import static ai.winnow.kernels.simd.Memory.ALL;
 
 import jdk.incubator.vector.FloatVector;
 
-/** Sums over n elements: four chains a lane, then a fixed tree. */
+/** Sums over n elements: four chains a lane, then a fixed tree, then what does not fill a vector, without masks: blended by one, a tail allocated at 256 bits. */
 final class Moments {
 
     private Moments() {}
@@ -57,8 +58,12 @@ final class Moments {
             s2 = s2.add(FloatVector.fromMemorySegment(F, ALL, x + 4L * (i + 2 * COUNT), LE));
             s3 = s3.add(FloatVector.fromMemorySegment(F, ALL, x + 4L * (i + 3 * COUNT), LE));
         }
-        for (; i < n; i += COUNT) {
-            s0 = s0.add(FloatVector.fromMemorySegment(F, ALL, x + 4L * i, LE, F.indexInRange(i, n)));
+        for (; i <= n - COUNT; i += COUNT) {
+            s0 = s0.add(FloatVector.fromMemorySegment(F, ALL, x + 4L * i, LE));
+        }
+        float rest = 0;
+        for (; i < n; i++) {
+            rest += ALL.get(FLOAT, x + 4L * i);
         }
         FloatVector sum = s0.add(s1).add(s2.add(s3));
         if (COUNT > 8) {
@@ -69,7 +74,7 @@ final class Moments {
         }
         sum = sum.add(sum.rearrange(Lanes.FOLD2));
         sum = sum.add(sum.rearrange(Lanes.FOLD1));
-        return (float) ((double) sum.lane(0) / n);
+        return (float) (((double) sum.lane(0) + rest) / n);
     }
 
     /** The mean of the squared distances from {@code mean}: the mean of squares less its square would cancel. */
@@ -94,14 +99,15 @@ final class Moments {
             s2 = x2.fma(x2, s2);
             s3 = x3.fma(x3, s3);
         }
-        for (; i < n; i += COUNT) {
-            var mask = F.indexInRange(i, n);
-            FloatVector rest = FloatVector.zero(F)
-                    .blend(
-                            FloatVector.fromMemorySegment(F, ALL, x + 4L * i, LE, mask)
-                                    .sub(centre),
-                            mask);
-            s0 = rest.fma(rest, s0);
+        for (; i <= n - COUNT; i += COUNT) {
+            FloatVector x0 =
+                    FloatVector.fromMemorySegment(F, ALL, x + 4L * i, LE).sub(centre);
+            s0 = x0.fma(x0, s0);
+        }
+        float rest = 0;
+        for (; i < n; i++) {
+            float distance = ALL.get(FLOAT, x + 4L * i) - mean;
+            rest = Math.fma(distance, distance, rest);
         }
         FloatVector sum = s0.add(s1).add(s2.add(s3));
         if (COUNT > 8) {
@@ -112,6 +118,6 @@ final class Moments {
         }
         sum = sum.add(sum.rearrange(Lanes.FOLD2));
         sum = sum.add(sum.rearrange(Lanes.FOLD1));
-        return (float) ((double) sum.lane(0) / n);
+        return (float) (((double) sum.lane(0) + rest) / n);
     }
 }

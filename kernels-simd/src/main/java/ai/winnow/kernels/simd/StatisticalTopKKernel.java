@@ -61,14 +61,10 @@ record StatisticalTopKKernel(StatisticalTopK op) implements Kernel, Workers.Task
         for (int i = 0; i < whole; i += COUNT) {
             FloatVector moved =
                     FloatVector.fromMemorySegment(F, ALL, x + at + 4L * i, LE).sub(limit);
-            moved.blend(zero, moved.compare(VectorOperators.LE, zero)).intoMemorySegment(ALL, y + at + 4L * i, LE);
+            moved.max(zero).intoMemorySegment(ALL, y + at + 4L * i, LE);
         }
-        if (whole < n) {
-            VectorMask<Float> mask = F.indexInRange(whole, n);
-            FloatVector moved = FloatVector.fromMemorySegment(F, ALL, x + at + 4L * whole, LE, mask)
-                    .sub(limit);
-            moved.blend(zero, moved.compare(VectorOperators.LE, zero))
-                    .intoMemorySegment(ALL, y + at + 4L * whole, LE, mask);
+        for (int i = whole; i < n; i++) {
+            ALL.set(FLOAT, y + at + 4L * i, Math.max(ALL.get(FLOAT, x + at + 4L * i) - theta, 0));
         }
     }
 
