@@ -3,6 +3,7 @@ package ai.winnow.kernels.simd;
 import static ai.winnow.kernels.simd.Lanes.COUNT;
 import static ai.winnow.kernels.simd.Lanes.F;
 import static ai.winnow.kernels.simd.Lanes.FLOAT;
+import static ai.winnow.kernels.simd.Lanes.HALF;
 import static ai.winnow.kernels.simd.Lanes.I;
 import static ai.winnow.kernels.simd.Lanes.LE;
 import static ai.winnow.kernels.simd.Lanes.LONG;
@@ -16,8 +17,6 @@ import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.ShortVector;
 import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorOperators;
-import jdk.incubator.vector.VectorShape;
-import jdk.incubator.vector.VectorSpecies;
 
 /**
  * y[o] = bias[o] + sum over k of x[k] * W[o, k], W bf16 in {@link BitmaskPanel16}.
@@ -30,8 +29,6 @@ import jdk.incubator.vector.VectorSpecies;
 final class Bf16BitmaskLinear {
 
     private static final int PANEL = BitmaskPanel16.ROWS;
-
-    private static final VectorSpecies<Short> HALF = VectorSpecies.of(short.class, VectorShape.forBitSize(16 * COUNT));
 
     private Bf16BitmaskLinear() {}
 

@@ -3,6 +3,7 @@ package ai.winnow.kernels.simd;
 import static ai.winnow.kernels.simd.Lanes.COUNT;
 import static ai.winnow.kernels.simd.Lanes.F;
 import static ai.winnow.kernels.simd.Lanes.FLOAT;
+import static ai.winnow.kernels.simd.Lanes.HALF;
 import static ai.winnow.kernels.simd.Lanes.I;
 import static ai.winnow.kernels.simd.Lanes.LE;
 import static ai.winnow.kernels.simd.Lanes.LONG;
@@ -15,8 +16,6 @@ import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.ShortVector;
 import jdk.incubator.vector.VectorOperators;
-import jdk.incubator.vector.VectorShape;
-import jdk.incubator.vector.VectorSpecies;
 
 /**
  * y[o] = bias[o] + sum over k of x[k] * W[o, k], W bf16 in {@link BlockSparse16x1}.
@@ -30,8 +29,6 @@ final class Bf16BlockLinear {
     private static final int PANEL = BlockSparse16x1.ROWS;
 
     private static final long BYTES = 2L * PANEL;
-
-    private static final VectorSpecies<Short> HALF = VectorSpecies.of(short.class, VectorShape.forBitSize(16 * COUNT));
 
     private Bf16BlockLinear() {}
 

@@ -3,9 +3,11 @@ package ai.winnow.kernels.simd;
 import static ai.winnow.kernels.simd.Lanes.COUNT;
 import static ai.winnow.kernels.simd.Lanes.F;
 import static ai.winnow.kernels.simd.Lanes.FLOAT;
+import static ai.winnow.kernels.simd.Lanes.HALF;
 import static ai.winnow.kernels.simd.Lanes.I;
 import static ai.winnow.kernels.simd.Lanes.INT;
 import static ai.winnow.kernels.simd.Lanes.LE;
+import static ai.winnow.kernels.simd.Lanes.QUARTER;
 import static ai.winnow.kernels.simd.Lanes.SHORT;
 import static ai.winnow.kernels.simd.Memory.ALL;
 
@@ -15,19 +17,9 @@ import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.ShortVector;
 import jdk.incubator.vector.VectorOperators;
-import jdk.incubator.vector.VectorShape;
-import jdk.incubator.vector.VectorSpecies;
 
 /** Runs of elements from one type to another. Traffic: each side once. */
 final class Conversions {
-
-    /** As many shorts as there are floats in a vector. */
-    private static final VectorSpecies<Short> HALF =
-            VectorSpecies.of(short.class, VectorShape.forBitSize(F.vectorBitSize() / 2));
-
-    /** As many bytes, but 8 where there are only 4 floats: there every load reads 4 bytes too many. */
-    private static final VectorSpecies<Byte> QUARTER =
-            VectorSpecies.of(byte.class, VectorShape.forBitSize(Math.max(64, 8 * COUNT)));
 
     /** Added to a float of small magnitude, rounds it to a whole number, half to even, which the lowest byte then holds. */
     private static final float TO_WHOLE = 0x1.8p23f;

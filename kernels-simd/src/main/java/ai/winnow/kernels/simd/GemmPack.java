@@ -6,8 +6,10 @@ import static ai.winnow.kernels.simd.Lanes.BYTE;
 import static ai.winnow.kernels.simd.Lanes.COUNT;
 import static ai.winnow.kernels.simd.Lanes.F;
 import static ai.winnow.kernels.simd.Lanes.FLOAT;
+import static ai.winnow.kernels.simd.Lanes.HALF;
 import static ai.winnow.kernels.simd.Lanes.I;
 import static ai.winnow.kernels.simd.Lanes.LE;
+import static ai.winnow.kernels.simd.Lanes.QUARTER;
 import static ai.winnow.kernels.simd.Lanes.SHORT;
 import static ai.winnow.kernels.simd.Memory.ALL;
 
@@ -17,8 +19,6 @@ import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.ShortVector;
 import jdk.incubator.vector.VectorOperators;
-import jdk.incubator.vector.VectorShape;
-import jdk.incubator.vector.VectorSpecies;
 
 /**
  * Copies a block of a weight that is stored [in][out], {@code depth} inputs by some outputs, to panels [panel][depth][WIDTH] of f32, which the tiles read
@@ -26,12 +26,6 @@ import jdk.incubator.vector.VectorSpecies;
  * stream, which waits for memory at the start of each piece.
  */
 final class GemmPack {
-
-    private static final VectorSpecies<Short> HALF = VectorSpecies.of(short.class, VectorShape.forBitSize(16 * COUNT));
-
-    /** COUNT bytes, but 8, enough for both vectors of a panel's row, where there are only 4 lanes. */
-    private static final VectorSpecies<Byte> QUARTER =
-            VectorSpecies.of(byte.class, VectorShape.forBitSize(Math.max(64, 8 * COUNT)));
 
     private GemmPack() {}
 

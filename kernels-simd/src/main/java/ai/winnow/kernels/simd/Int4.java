@@ -9,6 +9,7 @@ import static ai.winnow.kernels.simd.Lanes.FLOAT;
 import static ai.winnow.kernels.simd.Lanes.I;
 import static ai.winnow.kernels.simd.Lanes.LE;
 import static ai.winnow.kernels.simd.Lanes.ODD_LANES;
+import static ai.winnow.kernels.simd.Lanes.QUARTER;
 import static ai.winnow.kernels.simd.Memory.ALL;
 
 import ai.winnow.tensor.Layout.ScaledGroups;
@@ -16,8 +17,6 @@ import jdk.incubator.vector.ByteVector;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.VectorOperators;
-import jdk.incubator.vector.VectorShape;
-import jdk.incubator.vector.VectorSpecies;
 
 /**
  * Halves of bytes to floats. A byte is widened to an int; its lower half, put into the fraction of 2^23, is the number 2^23 + half, and its upper half, put
@@ -39,10 +38,6 @@ final class Int4 {
     static final float LOWER_ZERO = 0x1p23f + 8;
 
     static final float UPPER_ZERO = 0x1p19f + 8;
-
-    /** COUNT bytes, but 8 where there are only 4 lanes: there every load reads 4 bytes too many, of scales at the end. */
-    static final VectorSpecies<Byte> QUARTER =
-            VectorSpecies.of(byte.class, VectorShape.forBitSize(Math.max(64, 8 * COUNT)));
 
     private Int4() {}
 

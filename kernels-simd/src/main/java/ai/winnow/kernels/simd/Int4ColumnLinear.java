@@ -6,6 +6,7 @@ import static ai.winnow.kernels.simd.Lanes.F;
 import static ai.winnow.kernels.simd.Lanes.FLOAT;
 import static ai.winnow.kernels.simd.Lanes.I;
 import static ai.winnow.kernels.simd.Lanes.LE;
+import static ai.winnow.kernels.simd.Lanes.QUARTER;
 import static ai.winnow.kernels.simd.Memory.ALL;
 
 import jdk.incubator.vector.ByteVector;
@@ -184,7 +185,7 @@ public final class Int4ColumnLinear {
             FloatVector s0 = FloatVector.fromMemorySegment(F, ALL, to, LE);
             FloatVector s1 = FloatVector.fromMemorySegment(F, ALL, to + 64, LE);
             IntVector v0 = (IntVector)
-                    ByteVector.fromMemorySegment(Int4.QUARTER, ALL, w0 + k, LE).convertShape(VectorOperators.B2I, I, 0);
+                    ByteVector.fromMemorySegment(QUARTER, ALL, w0 + k, LE).convertShape(VectorOperators.B2I, I, 0);
             FloatVector m0 = FloatVector.broadcast(F, ALL.get(FLOAT, scale0 + group));
             s0 = v0.and(lower)
                     .or(lowerOnes)
@@ -199,7 +200,7 @@ public final class Int4ColumnLinear {
                     .mul(m0)
                     .fma(b0, s1);
             IntVector v1 = (IntVector)
-                    ByteVector.fromMemorySegment(Int4.QUARTER, ALL, w1 + k, LE).convertShape(VectorOperators.B2I, I, 0);
+                    ByteVector.fromMemorySegment(QUARTER, ALL, w1 + k, LE).convertShape(VectorOperators.B2I, I, 0);
             FloatVector m1 = FloatVector.broadcast(F, ALL.get(FLOAT, scale1 + group));
             s0 = v1.and(lower)
                     .or(lowerOnes)
@@ -214,7 +215,7 @@ public final class Int4ColumnLinear {
                     .mul(m1)
                     .fma(b1, s1);
             IntVector v2 = (IntVector)
-                    ByteVector.fromMemorySegment(Int4.QUARTER, ALL, w2 + k, LE).convertShape(VectorOperators.B2I, I, 0);
+                    ByteVector.fromMemorySegment(QUARTER, ALL, w2 + k, LE).convertShape(VectorOperators.B2I, I, 0);
             FloatVector m2 = FloatVector.broadcast(F, ALL.get(FLOAT, scale2 + group));
             s0 = v2.and(lower)
                     .or(lowerOnes)
@@ -229,7 +230,7 @@ public final class Int4ColumnLinear {
                     .mul(m2)
                     .fma(b2, s1);
             IntVector v3 = (IntVector)
-                    ByteVector.fromMemorySegment(Int4.QUARTER, ALL, w3 + k, LE).convertShape(VectorOperators.B2I, I, 0);
+                    ByteVector.fromMemorySegment(QUARTER, ALL, w3 + k, LE).convertShape(VectorOperators.B2I, I, 0);
             FloatVector m3 = FloatVector.broadcast(F, ALL.get(FLOAT, scale3 + group));
             s0 = v3.and(lower)
                     .or(lowerOnes)
@@ -265,7 +266,7 @@ public final class Int4ColumnLinear {
             FloatVector s0 = FloatVector.fromMemorySegment(F, ALL, to, LE);
             FloatVector s1 = FloatVector.fromMemorySegment(F, ALL, to + 64, LE);
             IntVector v0 = (IntVector)
-                    ByteVector.fromMemorySegment(Int4.QUARTER, ALL, w0 + k, LE).convertShape(VectorOperators.B2I, I, 0);
+                    ByteVector.fromMemorySegment(QUARTER, ALL, w0 + k, LE).convertShape(VectorOperators.B2I, I, 0);
             FloatVector m0 = FloatVector.broadcast(F, ALL.get(FLOAT, scale0 + group));
             s0 = v0.and(lower)
                     .or(lowerOnes)
@@ -280,7 +281,7 @@ public final class Int4ColumnLinear {
                     .mul(m0)
                     .fma(b0, s1);
             IntVector v1 = (IntVector)
-                    ByteVector.fromMemorySegment(Int4.QUARTER, ALL, w1 + k, LE).convertShape(VectorOperators.B2I, I, 0);
+                    ByteVector.fromMemorySegment(QUARTER, ALL, w1 + k, LE).convertShape(VectorOperators.B2I, I, 0);
             FloatVector m1 = FloatVector.broadcast(F, ALL.get(FLOAT, scale1 + group));
             s0 = v1.and(lower)
                     .or(lowerOnes)
@@ -312,7 +313,7 @@ public final class Int4ColumnLinear {
             FloatVector s0 = FloatVector.fromMemorySegment(F, ALL, to, LE);
             FloatVector s1 = FloatVector.fromMemorySegment(F, ALL, to + 64, LE);
             IntVector v0 = (IntVector)
-                    ByteVector.fromMemorySegment(Int4.QUARTER, ALL, w0 + k, LE).convertShape(VectorOperators.B2I, I, 0);
+                    ByteVector.fromMemorySegment(QUARTER, ALL, w0 + k, LE).convertShape(VectorOperators.B2I, I, 0);
             FloatVector m0 = FloatVector.broadcast(F, ALL.get(FLOAT, scale0 + ((k >> shift) << 2)));
             s0 = v0.and(lower)
                     .or(lowerOnes)

@@ -9,6 +9,7 @@ import static ai.winnow.kernels.simd.Lanes.F;
 import static ai.winnow.kernels.simd.Lanes.FLOAT;
 import static ai.winnow.kernels.simd.Lanes.I;
 import static ai.winnow.kernels.simd.Lanes.LE;
+import static ai.winnow.kernels.simd.Lanes.QUARTER;
 import static ai.winnow.kernels.simd.Memory.ALL;
 
 import ai.winnow.tensor.DType;
@@ -130,14 +131,14 @@ final class Int4Gemm {
             long even = panel + 2 * VECTOR * k;
             long odd = even + 2 * VECTOR;
             IntVector v0 = (IntVector)
-                    ByteVector.fromMemorySegment(Int4.QUARTER, ALL, row, LE).convertShape(VectorOperators.B2I, I, 0);
+                    ByteVector.fromMemorySegment(QUARTER, ALL, row, LE).convertShape(VectorOperators.B2I, I, 0);
             FloatVector even0 =
                     v0.and(lower).or(lowerOnes).reinterpretAsFloats().sub(lowerZero);
             FloatVector odd0 = v0.and(upper).or(upperOnes).reinterpretAsFloats().sub(upperZero);
             even0.mul(scale0).intoMemorySegment(ALL, even, LE);
             odd0.mul(scale0).intoMemorySegment(ALL, odd, LE);
-            IntVector v1 = (IntVector) ByteVector.fromMemorySegment(Int4.QUARTER, ALL, row + COUNT, LE)
-                    .convertShape(VectorOperators.B2I, I, 0);
+            IntVector v1 = (IntVector)
+                    ByteVector.fromMemorySegment(QUARTER, ALL, row + COUNT, LE).convertShape(VectorOperators.B2I, I, 0);
             FloatVector even1 =
                     v1.and(lower).or(lowerOnes).reinterpretAsFloats().sub(lowerZero);
             FloatVector odd1 = v1.and(upper).or(upperOnes).reinterpretAsFloats().sub(upperZero);

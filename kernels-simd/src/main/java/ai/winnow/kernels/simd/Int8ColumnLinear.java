@@ -5,13 +5,12 @@ import static ai.winnow.kernels.simd.Lanes.COUNT;
 import static ai.winnow.kernels.simd.Lanes.F;
 import static ai.winnow.kernels.simd.Lanes.FLOAT;
 import static ai.winnow.kernels.simd.Lanes.LE;
+import static ai.winnow.kernels.simd.Lanes.QUARTER;
 import static ai.winnow.kernels.simd.Memory.ALL;
 
 import jdk.incubator.vector.ByteVector;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorOperators;
-import jdk.incubator.vector.VectorShape;
-import jdk.incubator.vector.VectorSpecies;
 
 /**
  * y[lo:hi] = bias[lo:hi] + scale[lo:hi] * sum over j of x[j] * W[j, lo:hi], W int8 stored [in][out], one f32 scale an output.
@@ -23,10 +22,6 @@ public final class Int8ColumnLinear {
 
     /** Outputs of a slab, kept in L1 or L2 while all inputs pass over them. */
     private static final int SLAB = 16384;
-
-    /** COUNT bytes, but 8 where there are only 4 lanes: there every load reads 4 bytes too many. */
-    private static final VectorSpecies<Byte> QUARTER =
-            VectorSpecies.of(byte.class, VectorShape.forBitSize(Math.max(64, 8 * COUNT)));
 
     private Int8ColumnLinear() {}
 

@@ -5,13 +5,12 @@ import static ai.winnow.kernels.simd.Lanes.F;
 import static ai.winnow.kernels.simd.Lanes.FLOAT;
 import static ai.winnow.kernels.simd.Lanes.INT;
 import static ai.winnow.kernels.simd.Lanes.LE;
+import static ai.winnow.kernels.simd.Lanes.QUARTER;
 import static ai.winnow.kernels.simd.Memory.ALL;
 
 import jdk.incubator.vector.ByteVector;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorOperators;
-import jdk.incubator.vector.VectorShape;
-import jdk.incubator.vector.VectorSpecies;
 
 /**
  * y[o] = bias[o] + scale[o] * sum over k of x[k] * W[o, k], W int8 stored [out][in], one f32 scale a row.
@@ -23,10 +22,6 @@ public final class Int8RowLinear {
 
     /** Eight vectors of sums. */
     public static final int SCRATCH_BYTES = 32 * COUNT;
-
-    /** COUNT bytes, but 8 where there are only 4 lanes: there every load reads 4 bytes too many. */
-    private static final VectorSpecies<Byte> QUARTER =
-            VectorSpecies.of(byte.class, VectorShape.forBitSize(Math.max(64, 8 * COUNT)));
 
     private Int8RowLinear() {}
 

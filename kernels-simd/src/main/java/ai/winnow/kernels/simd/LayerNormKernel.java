@@ -25,12 +25,12 @@ record LayerNormKernel(LayerNorm op) implements Kernel, Workers.Task {
         int rows = operands.inRows(0);
         int to = Parts.begin(rows, 1, part + 1, parts);
         for (int row = Parts.begin(rows, 1, part, parts); row < to; row += Norms.ROWS) {
+            long at = 4L * row * op.width();
             Norms.layer(
-                    operands.inAddress(0),
+                    operands.inAddress(0) + at,
                     operands.inAddress(1),
                     operands.inAddress(2),
-                    operands.outAddress(0),
-                    4L * row * op.width(),
+                    operands.outAddress(0) + at,
                     Math.min(Norms.ROWS, to - row),
                     op.width(),
                     op.epsilon());

@@ -20,17 +20,17 @@ final class Norms {
     private Norms() {}
 
     /** y = x / sqrt(sum(x^2) / divisor + epsilon) * weight, {@code rows} times. */
-    static void rms(long x, long weight, long y, long at, int rows, int n, float epsilon, float divisor) {
+    static void rms(long x, long weight, long y, int rows, int n, float epsilon, float divisor) {
         if (rows == ROWS) {
-            float f0 = rmsFactor(x + at, n, epsilon, divisor);
-            float f1 = rmsFactor(x + at + 4L * n, n, epsilon, divisor);
-            float f2 = rmsFactor(x + at + 8L * n, n, epsilon, divisor);
-            float f3 = rmsFactor(x + at + 12L * n, n, epsilon, divisor);
-            weightedRows(x, f0, f1, f2, f3, weight, y, at, n);
+            float f0 = rmsFactor(x, n, epsilon, divisor);
+            float f1 = rmsFactor(x + 4L * n, n, epsilon, divisor);
+            float f2 = rmsFactor(x + 8L * n, n, epsilon, divisor);
+            float f3 = rmsFactor(x + 12L * n, n, epsilon, divisor);
+            weightedRows(x, f0, f1, f2, f3, weight, y, n);
         } else {
             for (int row = 0; row < rows; row++) {
-                long rowAt = at + 4L * row * n;
-                weighted(x, rmsFactor(x + rowAt, n, epsilon, divisor), weight, y, rowAt, 0, n);
+                long rowAt = 4L * row * n;
+                weighted(x + rowAt, rmsFactor(x + rowAt, n, epsilon, divisor), weight, y + rowAt, 0, n);
             }
         }
     }
@@ -41,72 +41,71 @@ final class Norms {
     }
 
     /** y = x * factor * weight, from element {@code from} on. */
-    private static void weighted(long x, float factor, long weight, long y, long at, int from, int n) {
+    private static void weighted(long x, float factor, long weight, long y, int from, int n) {
         FloatVector times = FloatVector.broadcast(F, factor);
         int whole = F.loopBound(n);
         for (int i = from; i < whole; i += COUNT) {
-            FloatVector value = FloatVector.fromMemorySegment(F, ALL, x + at + 4L * i, LE);
+            FloatVector value = FloatVector.fromMemorySegment(F, ALL, x + 4L * i, LE);
             FloatVector w = FloatVector.fromMemorySegment(F, ALL, weight + 4L * i, LE);
-            value.mul(times).mul(w).intoMemorySegment(ALL, y + at + 4L * i, LE);
+            value.mul(times).mul(w).intoMemorySegment(ALL, y + 4L * i, LE);
         }
         if (whole < n) {
             VectorMask<Float> mask = F.indexInRange(whole, n);
-            FloatVector value = FloatVector.fromMemorySegment(F, ALL, x + at + 4L * whole, LE, mask);
+            FloatVector value = FloatVector.fromMemorySegment(F, ALL, x + 4L * whole, LE, mask);
             FloatVector w = FloatVector.fromMemorySegment(F, ALL, weight + 4L * whole, LE, mask);
-            value.mul(times).mul(w).intoMemorySegment(ALL, y + at + 4L * whole, LE, mask);
+            value.mul(times).mul(w).intoMemorySegment(ALL, y + 4L * whole, LE, mask);
         }
     }
 
-    private static void weightedRows(
-            long x, float f0, float f1, float f2, float f3, long weight, long y, long at, int n) {
+    private static void weightedRows(long x, float f0, float f1, float f2, float f3, long weight, long y, int n) {
         FloatVector times0 = FloatVector.broadcast(F, f0);
         FloatVector times1 = FloatVector.broadcast(F, f1);
         FloatVector times2 = FloatVector.broadcast(F, f2);
         FloatVector times3 = FloatVector.broadcast(F, f3);
-        long at1 = at + 4L * n;
-        long at2 = at + 8L * n;
-        long at3 = at + 12L * n;
+        long at1 = 4L * n;
+        long at2 = 8L * n;
+        long at3 = 12L * n;
         int whole = F.loopBound(n);
         for (int i = 0; i < whole; i += COUNT) {
             FloatVector w = FloatVector.fromMemorySegment(F, ALL, weight + 4L * i, LE);
-            FloatVector x0 = FloatVector.fromMemorySegment(F, ALL, x + at + 4L * i, LE);
+            FloatVector x0 = FloatVector.fromMemorySegment(F, ALL, x + 4L * i, LE);
             FloatVector x1 = FloatVector.fromMemorySegment(F, ALL, x + at1 + 4L * i, LE);
             FloatVector x2 = FloatVector.fromMemorySegment(F, ALL, x + at2 + 4L * i, LE);
             FloatVector x3 = FloatVector.fromMemorySegment(F, ALL, x + at3 + 4L * i, LE);
-            x0.mul(times0).mul(w).intoMemorySegment(ALL, y + at + 4L * i, LE);
+            x0.mul(times0).mul(w).intoMemorySegment(ALL, y + 4L * i, LE);
             x1.mul(times1).mul(w).intoMemorySegment(ALL, y + at1 + 4L * i, LE);
             x2.mul(times2).mul(w).intoMemorySegment(ALL, y + at2 + 4L * i, LE);
             x3.mul(times3).mul(w).intoMemorySegment(ALL, y + at3 + 4L * i, LE);
         }
         if (whole < n) {
-            weighted(x, f0, weight, y, at, whole, n);
-            weighted(x, f1, weight, y, at1, whole, n);
-            weighted(x, f2, weight, y, at2, whole, n);
-            weighted(x, f3, weight, y, at3, whole, n);
+            weighted(x, f0, weight, y, whole, n);
+            weighted(x + at1, f1, weight, y + at1, whole, n);
+            weighted(x + at2, f2, weight, y + at2, whole, n);
+            weighted(x + at3, f3, weight, y + at3, whole, n);
         }
     }
 
     /** y = (x - mean) / sqrt(variance + epsilon) * weight + bias, {@code rows} times. */
-    static void layer(long x, long weight, long bias, long y, long at, int rows, int n, float epsilon) {
+    static void layer(long x, long weight, long bias, long y, int rows, int n, float epsilon) {
         if (rows == ROWS) {
-            long at1 = at + 4L * n;
-            long at2 = at + 8L * n;
-            long at3 = at + 12L * n;
-            float m0 = Moments.mean(x + at, n);
+            long at1 = 4L * n;
+            long at2 = 8L * n;
+            long at3 = 12L * n;
+            float m0 = Moments.mean(x, n);
             float m1 = Moments.mean(x + at1, n);
             float m2 = Moments.mean(x + at2, n);
             float m3 = Moments.mean(x + at3, n);
-            float f0 = layerFactor(x + at, n, m0, epsilon);
+            float f0 = layerFactor(x, n, m0, epsilon);
             float f1 = layerFactor(x + at1, n, m1, epsilon);
             float f2 = layerFactor(x + at2, n, m2, epsilon);
             float f3 = layerFactor(x + at3, n, m3, epsilon);
-            standardisedRows(x, m0, f0, m1, f1, m2, f2, m3, f3, weight, bias, y, at, n);
+            standardisedRows(x, m0, f0, m1, f1, m2, f2, m3, f3, weight, bias, y, n);
         } else {
             for (int row = 0; row < rows; row++) {
-                long rowAt = at + 4L * row * n;
+                long rowAt = 4L * row * n;
                 float mean = Moments.mean(x + rowAt, n);
                 float factor = layerFactor(x + rowAt, n, mean, epsilon);
-                standardised(x, mean, factor, weight, bias, y, rowAt, 0, n);
+                standardised(x + rowAt, mean, factor, weight, bias, y + rowAt, 0, n);
             }
         }
     }
@@ -117,22 +116,22 @@ final class Norms {
 
     /** y = (x - mean) * factor * weight + bias, from element {@code from} on. */
     private static void standardised(
-            long x, float mean, float factor, long weight, long bias, long y, long at, int from, int n) {
+            long x, float mean, float factor, long weight, long bias, long y, int from, int n) {
         FloatVector centre = FloatVector.broadcast(F, mean);
         FloatVector times = FloatVector.broadcast(F, factor);
         int whole = F.loopBound(n);
         for (int i = from; i < whole; i += COUNT) {
-            FloatVector value = FloatVector.fromMemorySegment(F, ALL, x + at + 4L * i, LE);
+            FloatVector value = FloatVector.fromMemorySegment(F, ALL, x + 4L * i, LE);
             FloatVector w = FloatVector.fromMemorySegment(F, ALL, weight + 4L * i, LE);
             FloatVector b = FloatVector.fromMemorySegment(F, ALL, bias + 4L * i, LE);
-            value.sub(centre).mul(times).fma(w, b).intoMemorySegment(ALL, y + at + 4L * i, LE);
+            value.sub(centre).mul(times).fma(w, b).intoMemorySegment(ALL, y + 4L * i, LE);
         }
         if (whole < n) {
             VectorMask<Float> mask = F.indexInRange(whole, n);
-            FloatVector value = FloatVector.fromMemorySegment(F, ALL, x + at + 4L * whole, LE, mask);
+            FloatVector value = FloatVector.fromMemorySegment(F, ALL, x + 4L * whole, LE, mask);
             FloatVector w = FloatVector.fromMemorySegment(F, ALL, weight + 4L * whole, LE, mask);
             FloatVector b = FloatVector.fromMemorySegment(F, ALL, bias + 4L * whole, LE, mask);
-            value.sub(centre).mul(times).fma(w, b).intoMemorySegment(ALL, y + at + 4L * whole, LE, mask);
+            value.sub(centre).mul(times).fma(w, b).intoMemorySegment(ALL, y + 4L * whole, LE, mask);
         }
     }
 
@@ -149,7 +148,6 @@ final class Norms {
             long weight,
             long bias,
             long y,
-            long at,
             int n) {
         FloatVector centre0 = FloatVector.broadcast(F, m0);
         FloatVector centre1 = FloatVector.broadcast(F, m1);
@@ -159,14 +157,14 @@ final class Norms {
         FloatVector times1 = FloatVector.broadcast(F, f1);
         FloatVector times2 = FloatVector.broadcast(F, f2);
         FloatVector times3 = FloatVector.broadcast(F, f3);
-        long at1 = at + 4L * n;
-        long at2 = at + 8L * n;
-        long at3 = at + 12L * n;
+        long at1 = 4L * n;
+        long at2 = 8L * n;
+        long at3 = 12L * n;
         int whole = F.loopBound(n);
         for (int i = 0; i < whole; i += COUNT) {
             FloatVector w = FloatVector.fromMemorySegment(F, ALL, weight + 4L * i, LE);
             FloatVector b = FloatVector.fromMemorySegment(F, ALL, bias + 4L * i, LE);
-            FloatVector x0 = FloatVector.fromMemorySegment(F, ALL, x + at + 4L * i, LE);
+            FloatVector x0 = FloatVector.fromMemorySegment(F, ALL, x + 4L * i, LE);
             FloatVector x1 = FloatVector.fromMemorySegment(F, ALL, x + at1 + 4L * i, LE);
             FloatVector x2 = FloatVector.fromMemorySegment(F, ALL, x + at2 + 4L * i, LE);
             FloatVector x3 = FloatVector.fromMemorySegment(F, ALL, x + at3 + 4L * i, LE);
@@ -174,16 +172,16 @@ final class Norms {
             x1 = x1.sub(centre1).mul(times1).fma(w, b);
             x2 = x2.sub(centre2).mul(times2).fma(w, b);
             x3 = x3.sub(centre3).mul(times3).fma(w, b);
-            x0.intoMemorySegment(ALL, y + at + 4L * i, LE);
+            x0.intoMemorySegment(ALL, y + 4L * i, LE);
             x1.intoMemorySegment(ALL, y + at1 + 4L * i, LE);
             x2.intoMemorySegment(ALL, y + at2 + 4L * i, LE);
             x3.intoMemorySegment(ALL, y + at3 + 4L * i, LE);
         }
         if (whole < n) {
-            standardised(x, m0, f0, weight, bias, y, at, whole, n);
-            standardised(x, m1, f1, weight, bias, y, at1, whole, n);
-            standardised(x, m2, f2, weight, bias, y, at2, whole, n);
-            standardised(x, m3, f3, weight, bias, y, at3, whole, n);
+            standardised(x, m0, f0, weight, bias, y, whole, n);
+            standardised(x + at1, m1, f1, weight, bias, y + at1, whole, n);
+            standardised(x + at2, m2, f2, weight, bias, y + at2, whole, n);
+            standardised(x + at3, m3, f3, weight, bias, y + at3, whole, n);
         }
     }
 }

@@ -25,11 +25,11 @@ record RmsNormKernel(RmsNorm op, int groups) implements Kernel, Workers.Task {
         int rows = operands.inRows(0);
         int to = Parts.begin(rows, 1, part + 1, parts) * groups;
         for (int run = Parts.begin(rows, 1, part, parts) * groups; run < to; run += Norms.ROWS) {
+            long at = 4L * run * op.width();
             Norms.rms(
-                    operands.inAddress(0),
+                    operands.inAddress(0) + at,
                     operands.inAddress(1),
-                    operands.outAddress(0),
-                    4L * run * op.width(),
+                    operands.outAddress(0) + at,
                     Math.min(Norms.ROWS, to - run),
                     op.width(),
                     op.epsilon(),

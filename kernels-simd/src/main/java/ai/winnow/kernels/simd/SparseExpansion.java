@@ -4,6 +4,7 @@ import static ai.winnow.kernels.simd.GemmTile.WIDTH;
 import static ai.winnow.kernels.simd.Lanes.COUNT;
 import static ai.winnow.kernels.simd.Lanes.F;
 import static ai.winnow.kernels.simd.Lanes.FLOAT;
+import static ai.winnow.kernels.simd.Lanes.HALF;
 import static ai.winnow.kernels.simd.Lanes.I;
 import static ai.winnow.kernels.simd.Lanes.LE;
 import static ai.winnow.kernels.simd.Lanes.SHORT;
@@ -15,16 +16,12 @@ import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.ShortVector;
 import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorOperators;
-import jdk.incubator.vector.VectorShape;
-import jdk.incubator.vector.VectorSpecies;
 
 /**
  * Expands some inputs of a unit of a sparse weight to f32 in panels [panel][depth][WIDTH]. Each method returns how many values lie before the next one
  * to read.
  */
 final class SparseExpansion {
-
-    private static final VectorSpecies<Short> HALF = VectorSpecies.of(short.class, VectorShape.forBitSize(16 * COUNT));
 
     private static final int UNIT = 16;
 
