@@ -1,10 +1,7 @@
 package ai.winnow.ir;
 
-import ai.winnow.tensor.DType;
 import ai.winnow.tensor.Operands;
 import ai.winnow.tensor.TensorSpec;
-import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import java.util.List;
 
 /**
@@ -47,52 +44,11 @@ public record Attention(KvShape shape, int layer, int queryHeads, float scale, i
 
     @Override
     public void evaluate(Operands operands) {
-        int rows = operands.inRows(0);
-        int headDim = shape.headDim();
-        double[] scores = new double[shape.contextLength()];
-        for (int row = 0; row < rows; row++) {
-            int sequence = operands.in(1).getAtIndex(ValueLayout.JAVA_INT, row);
-            int first = operands.in(2).getAtIndex(ValueLayout.JAVA_INT, sequence);
-            int slot = operands.in(3).getAtIndex(ValueLayout.JAVA_INT, sequence);
+        ExactAttention exact = new ExactAttention(this, operands, 1);
+        for (int row = 0; row < operands.inRows(0); row++) {
             for (int head = 0; head < queryHeads; head++) {
-                int kvHead = head / group();
-                int length = operands.in(7).getAtIndex(ValueLayout.JAVA_INT, shape.headIndex(slot, layer, kvHead));
-                int end = length + row - first + 1;
-                int begin = window > 0 ? Math.max(0, end - window) : 0;
-                long at = ((long) row * queryHeads + head) * headDim;
-                attend(operands, slot, kvHead, begin, end, at, scores);
+                exact.attend(row, head, key -> true);
             }
-        }
-    }
-
-    /** One query head over the cached rows {@code begin} to {@code end}, in f64. */
-    private void attend(Operands operands, int slot, int head, int begin, int end, long at, double[] scores) {
-        MemorySegment query = operands.in(0);
-        MemorySegment table = operands.in(6);
-        int headDim = shape.headDim();
-        double max = Double.NEGATIVE_INFINITY;
-        for (int i = begin; i < end; i++) {
-            int page = KvAppend.page(shape, table, slot, layer, head, i);
-            double dot = 0;
-            for (int d = 0; d < headDim; d++) {
-                dot += (double) DType.F32.getFloat(query, at + d)
-                        * shape.get(operands.in(4), page, i % KvShape.PAGE_ROWS, d);
-            }
-            scores[i] = dot * scale;
-            max = Math.max(max, scores[i]);
-        }
-        double sum = 0;
-        for (int i = begin; i < end; i++) {
-            scores[i] = Math.exp(scores[i] - max);
-            sum += scores[i];
-        }
-        for (int d = 0; d < headDim; d++) {
-            double total = 0;
-            for (int i = begin; i < end; i++) {
-                int page = KvAppend.page(shape, table, slot, layer, head, i);
-                total += scores[i] * shape.get(operands.in(5), page, i % KvShape.PAGE_ROWS, d);
-            }
-            DType.F32.setFloat(operands.out(0), at + d, (float) (total / sum));
         }
     }
 }

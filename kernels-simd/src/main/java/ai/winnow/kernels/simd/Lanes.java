@@ -83,4 +83,17 @@ final class Lanes {
             ALL.set(FLOAT, y + 4L * o, 0f);
         }
     }
+
+    /** Copies bytes. */
+    static void copy(long from, long to, long bytes) {
+        long vector = B.vectorByteSize();
+        long whole = bytes / vector * vector;
+        long at = 0;
+        for (; at < whole; at += vector) {
+            ByteVector.fromMemorySegment(B, ALL, from + at, LE).intoMemorySegment(ALL, to + at, LE);
+        }
+        for (; at < bytes; at++) {
+            ALL.set(BYTE, to + at, ALL.get(BYTE, from + at));
+        }
+    }
 }

@@ -15,6 +15,7 @@ import ai.winnow.ir.Primitive.ScatterAdd;
 import ai.winnow.ir.RmsNorm;
 import ai.winnow.ir.Rotary;
 import ai.winnow.ir.Softmax;
+import ai.winnow.ir.SparseAttention;
 import ai.winnow.ir.SparseLinear;
 import ai.winnow.ir.StatisticalTopK;
 import ai.winnow.ir.ThresholdSelect;
@@ -41,6 +42,7 @@ final class Offers {
             case SparseLinear op -> sparseLinear(request, op);
             case MaskedLinear op -> maskedLinear(request, op);
             case Attention op -> Support.of(new AttentionKernel(op, maxRows(request)));
+            case SparseAttention op -> Support.of(new SparseAttentionKernel(op));
             case KvAppend op -> Support.of(new KvAppendKernel(op));
             case RmsNorm op -> Support.of(new RmsNormKernel(op, width(request) / op.width()));
             case LayerNorm op -> Support.of(new LayerNormKernel(op));

@@ -24,6 +24,7 @@ final class RowAttention {
 
     private final Attention op;
     private final KvShape shape;
+    private final int group;
     private final PageRows rows;
     private final PageTouch touch;
     private final int blocks;
@@ -38,11 +39,17 @@ final class RowAttention {
     private final long bytes;
 
     RowAttention(Attention op) {
+        this(op, op.group());
+    }
+
+    /** @param group query heads that are computed together */
+    RowAttention(Attention op, int group) {
         this.op = op;
         this.shape = op.shape();
+        this.group = group;
         this.rows = PageRows.of(shape);
         this.touch = new PageTouch(shape.pageBytes(), steps());
-        this.blocks = (op.group() + HEADS - 1) / HEADS;
+        this.blocks = (group + HEADS - 1) / HEADS;
         this.headBytes = 4L * rows.width();
         this.sumsAt = Tensor.align(headBytes * blocks * HEADS);
         this.statesAt = 2 * sumsAt;
@@ -82,18 +89,35 @@ final class RowAttention {
         start(query, scratch);
         int first = begin / KvShape.PAGE_ROWS;
         int last = (end - 1) / KvShape.PAGE_ROWS;
-        long state = scratch + touchAt;
-        touch.all(address(keys, table, first), address(values, table, first), state);
+        readAhead(address(keys, table, first), address(values, table, first), scratch);
         for (int page = first; page <= last; page++) {
-            long k = address(keys, table, page);
-            long v = address(values, table, page);
             int next = Math.min(page + 1, last);
-            touch.start(address(keys, table, next), address(values, table, next), state);
+            touch.start(address(keys, table, next), address(values, table, next), scratch + touchAt);
             int from = Math.max(0, begin - page * KvShape.PAGE_ROWS);
             int to = Math.min(KvShape.PAGE_ROWS, end - page * KvShape.PAGE_ROWS);
-            page(rows.staged(k, to, scratch + keysAt), rows.staged(v, to, scratch + valuesAt), from, to, scratch);
+            take(address(keys, table, page), address(values, table, page), from, to, scratch);
         }
         finish(out, scratch);
+    }
+
+    /** Reads pages that are taken at once. */
+    void readAhead(long k, long v, long scratch) {
+        touch.all(k, v, scratch + touchAt);
+    }
+
+    /** Lets the next call of {@link #take} read these pages. */
+    void readNext(long k, long v, long scratch) {
+        touch.start(k, v, scratch + touchAt);
+    }
+
+    /** Lets it read no other. */
+    void readNone(long scratch) {
+        touch.idle(scratch + touchAt);
+    }
+
+    /** Takes the keys {@code from} to {@code to} of a page. */
+    void take(long k, long v, int from, int to, long scratch) {
+        page(rows.staged(k, to, scratch + keysAt), rows.staged(v, to, scratch + valuesAt), from, to, scratch);
     }
 
     private long address(MemorySegment pool, long table, int page) {
@@ -101,10 +125,10 @@ final class RowAttention {
         return Memory.address(pool, index * shape.pageBytes(), shape.pageBytes());
     }
 
-    private void start(long query, long scratch) {
+    void start(long query, long scratch) {
         for (int g = 0; g < blocks * HEADS; g++) {
             long to = scratch + g * headBytes;
-            if (g < op.group()) {
+            if (g < group) {
                 rows.query(query + 4L * g * shape.headDim(), op.scale() * Exponential2.LOG2_E, to);
             } else {
                 Lanes.zero(to, rows.width());
@@ -167,10 +191,12 @@ final class RowAttention {
         }
     }
 
-    private void finish(long out, long scratch) {
-        for (int g = 0; g < op.group(); g++) {
+    /** Writes the results; zeros if no key was taken. */
+    void finish(long out, long scratch) {
+        for (int g = 0; g < group; g++) {
             long state = scratch + statesAt + g / HEADS * HeadSoftmax.STATE_BYTES;
-            float share = 1 / HeadSoftmax.total(state, g % HEADS);
+            float total = HeadSoftmax.total(state, g % HEADS);
+            float share = total == 0 ? 0 : 1 / total;
             rows.result(scratch + sumsAt + g * headBytes, share, out + 4L * g * shape.headDim());
         }
     }

@@ -26,10 +26,13 @@ final class TileAttention {
     /** Pairs of a band, if a row has no more. */
     private static final int BAND = 48;
 
+    /** Bands that share a packed page, if the caller has as many rows. */
     private static final int BANDS = 5;
 
     private final Attention op;
     private final KvShape shape;
+    private final int group;
+    private final int mostRows;
     private final PageRows pages;
     private final PageTouch touch;
     private final int bandRows;
@@ -45,17 +48,29 @@ final class TileAttention {
     private final long greatestAt;
     private final long factorsAt;
     private final long zerosAt;
+    private final long seenAt;
     private final long touchAt;
     private final long bytes;
 
+    /** As many rows as fit the caches. */
     TileAttention(Attention op) {
+        this(op, op.group(), BANDS * bandRows(op.group()));
+    }
+
+    /**
+     * @param group query heads that are computed together
+     * @param rows the most rows that are
+     */
+    TileAttention(Attention op, int group, int rows) {
         this.op = op;
         this.shape = op.shape();
+        this.group = group;
+        this.mostRows = rows;
         this.pages = PageRows.of(shape);
         this.touch = new PageTouch(shape.pageBytes(), 0);
-        this.bandRows = Math.max(1, BAND / op.group());
-        this.bandPairs = bandRows * op.group();
-        int pairs = BANDS * bandPairs;
+        this.bandRows = bandRows(group);
+        this.bandPairs = bandRows * group;
+        int pairs = rows * group;
         long packedBytes = 4L * KvShape.PAGE_ROWS * pages.width();
         this.sumPitch = 4L * pages.width() + Tensor.ALIGNMENT; // not a power of two
         this.sumsAt = pairs * A_PITCH;
@@ -67,8 +82,18 @@ final class TileAttention {
         this.greatestAt = totalsAt + VECTOR * pairs;
         this.factorsAt = greatestAt + Tensor.align(4L * pairs);
         this.zerosAt = factorsAt + Tensor.align(4L * (bandPairs + COUNT));
-        this.touchAt = zerosAt + Tensor.ALIGNMENT;
+        this.seenAt = zerosAt + Tensor.ALIGNMENT;
+        this.touchAt = seenAt + Tensor.align(8L * rows);
         this.bytes = touchAt + PageTouch.STATE_BYTES;
+    }
+
+    private static int bandRows(int group) {
+        return Math.max(1, BAND / group);
+    }
+
+    /** The most rows of {@code group} query heads whose sums still stay in the second cache. */
+    static int mostRows(int group) {
+        return (BANDS + 1) * bandRows(group);
     }
 
     /** Whether heads of this size are computed here. */
@@ -78,7 +103,7 @@ final class TileAttention {
 
     /** Rows that are computed together. */
     int rows() {
-        return BANDS * bandRows;
+        return mostRows;
     }
 
     long scratchBytes() {
@@ -105,27 +130,54 @@ final class TileAttention {
             long scratch) {
         start(query, rowBytes, rows, scratch);
         int last = (end + rows - 2) / KvShape.PAGE_ROWS;
-        for (int page = begin(end) / KvShape.PAGE_ROWS; page <= last; page++) {
+        for (int page = Math.max(0, begin(end)) / KvShape.PAGE_ROWS; page <= last; page++) {
             long at = ALL.get(INT, table + 4L * page) * shape.pageBytes();
             long k = Memory.address(keys, at, shape.pageBytes());
             long v = Memory.address(values, at, shape.pageBytes());
-            touch.all(k, v, scratch + touchAt);
-            int start = page * KvShape.PAGE_ROWS;
-            pack(k, v, Math.min(KvShape.PAGE_ROWS, end + rows - 1 - start), scratch);
-            for (int row = 0; row < rows; row += bandRows) {
-                band(row, Math.min(bandRows, rows - row), end + row - start, scratch);
-            }
+            whole(k, v, page, rows, end, scratch);
         }
         finish(out, rowBytes, rows, scratch);
     }
 
-    /** Where what a row sees begins, if it ends at {@code end}. */
-    private int begin(int end) {
-        return op.window() > 0 ? Math.max(0, end - op.window()) : 0;
+    /** Takes what the rows see of page {@code page} of the head; the first sees up to {@code end}, each other one more. */
+    void whole(long k, long v, int page, int rows, int end, long scratch) {
+        touch.all(k, v, scratch + touchAt);
+        int start = page * KvShape.PAGE_ROWS;
+        for (int row = 0; row < rows; row++) {
+            int to = end + row - start;
+            see(row, Math.max(0, begin(to)), Math.min(KvShape.PAGE_ROWS, to), scratch);
+        }
+        take(k, v, Math.min(KvShape.PAGE_ROWS, end + rows - 1 - start), rows, scratch);
     }
 
-    private void start(long query, long rowBytes, int rows, long scratch) {
-        int group = op.group();
+    /** Row {@code row} sees the keys {@code from} to {@code to} of the next page. Neither falls from row to row. */
+    void see(int row, int from, int to, long scratch) {
+        ALL.set(INT, scratch + seenAt + 8L * row, from);
+        ALL.set(INT, scratch + seenAt + 8L * row + 4, to);
+    }
+
+    private int from(int row, long scratch) {
+        return ALL.get(INT, scratch + seenAt + 8L * row);
+    }
+
+    private int to(int row, long scratch) {
+        return ALL.get(INT, scratch + seenAt + 8L * row + 4);
+    }
+
+    /** Takes a page of {@code count} keys, of which the rows see what {@link #see} was told. */
+    void take(long k, long v, int count, int rows, long scratch) {
+        pack(k, v, count, scratch);
+        for (int row = 0; row < rows; row += bandRows) {
+            band(row, Math.min(bandRows, rows - row), scratch);
+        }
+    }
+
+    /** Where what a row sees begins, if it ends at {@code end}. */
+    private int begin(int end) {
+        return op.window() > 0 ? end - op.window() : 0;
+    }
+
+    void start(long query, long rowBytes, int rows, long scratch) {
         for (int pair = 0; pair < rows * group; pair++) {
             long from = query + pair / group * rowBytes + 4L * (pair % group) * shape.headDim();
             Elementwise.scale(from, op.scale() * Exponential2.LOG2_E, scratch + pair * A_PITCH, shape.headDim());
@@ -150,15 +202,15 @@ final class TileAttention {
         PagePack.panels(widened ? staged : v, width, count, scratch + valuesAt);
     }
 
-    /** A band of rows over the packed page; {@code end} is where in the page what its first row sees ends. */
-    private void band(int row, int rows, int end, long scratch) {
-        int from = Math.max(0, begin(end, 0));
-        int to = Math.min(KvShape.PAGE_ROWS, end + rows - 1);
+    /** A band of rows over the packed page. */
+    private void band(int row, int rows, long scratch) {
+        int from = from(row, scratch);
+        int to = to(row + rows - 1, scratch);
         if (from >= to) {
             return;
         }
-        int pair = row * op.group();
-        int pairs = rows * op.group();
+        int pair = row * group;
+        int pairs = rows * group;
         long scores = scratch + scoresAt;
         long sums = scratch + sumsAt + pair * sumPitch;
         int first = from / WIDTH * WIDTH;
@@ -169,14 +221,14 @@ final class TileAttention {
             multiply(packed, shape.headDim(), scratch + pair * A_PITCH, scores + 4L * panel, A_PITCH, pairs);
         }
         for (int r = 0; r < rows; r++) {
-            for (int p = r * op.group(); p < (r + 1) * op.group(); p++) {
-                none(scores + p * A_PITCH, first, Math.min(last, begin(end, r)));
-                none(scores + p * A_PITCH, Math.max(first, end + r), last);
+            for (int p = r * group; p < (r + 1) * group; p++) {
+                none(scores + p * A_PITCH, first, Math.min(last, from(row + r, scratch)));
+                none(scores + p * A_PITCH, Math.max(first, to(row + r, scratch)), last);
             }
         }
         softmax(scores + 4L * first, last - first, pair, pairs, scratch);
         TileSoftmax.scale(sums, sumPitch, pairs, pages.width(), scratch + factorsAt);
-        weigh(rows, end, scratch, sums);
+        weigh(row, rows, scratch, sums);
     }
 
     /** Scores of {@code pairs} pairs from {@code pair} on to weights. */
@@ -189,29 +241,23 @@ final class TileAttention {
         TileSoftmax.sum(scores, pairs, width, factors, scratch + totalsAt + VECTOR * pair);
     }
 
-    /** Where in the page what row {@code row} of a band sees begins; may lie before it. */
-    private int begin(int end, int row) {
-        return op.window() > 0 ? end + row - op.window() : 0;
-    }
-
     private static void none(long scores, int from, int to) {
         for (int key = from; key < to; key++) {
             ALL.set(FLOAT, scores + 4L * key, Float.NEGATIVE_INFINITY);
         }
     }
 
-    private void weigh(int rows, int end, long scratch, long sums) {
-        int group = op.group();
+    private void weigh(int row, int rows, long scratch, long sums) {
         long weights = scratch + scoresAt;
-        int commonFrom = Math.max(0, begin(end, rows - 1));
-        int commonTo = Math.min(KvShape.PAGE_ROWS, end);
+        int commonFrom = from(row + rows - 1, scratch);
+        int commonTo = to(row, scratch);
         boolean any = commonFrom < commonTo;
         if (any) {
             weigh(commonFrom, commonTo, weights, sums, rows * group, scratch);
         }
         for (int r = 0; r < rows; r++) {
-            int from = Math.max(0, begin(end, r));
-            int to = Math.min(KvShape.PAGE_ROWS, end + r);
+            int from = from(row + r, scratch);
+            int to = to(row + r, scratch);
             long rowWeights = weights + A_PITCH * r * group;
             long rowSums = sums + sumPitch * r * group;
             weigh(from, any ? commonFrom : to, rowWeights, rowSums, group, scratch);
@@ -238,11 +284,12 @@ final class TileAttention {
         }
     }
 
-    private void finish(long out, long rowBytes, int rows, long scratch) {
-        int group = op.group();
+    /** Writes the results; zeros for a row that saw no key. */
+    void finish(long out, long rowBytes, int rows, long scratch) {
         for (int pair = 0; pair < rows * group; pair++) {
             long to = out + pair / group * rowBytes + 4L * (pair % group) * shape.headDim();
-            float share = 1 / TileSoftmax.total(scratch + totalsAt, pair);
+            float total = TileSoftmax.total(scratch + totalsAt, pair);
+            float share = total == 0 ? 0 : 1 / total;
             Elementwise.scale(scratch + sumsAt + pair * sumPitch, share, to, shape.headDim());
         }
     }

@@ -1,0 +1,98 @@
+package ai.winnow.ir;
+
+import ai.winnow.tensor.DType;
+import ai.winnow.tensor.Operands;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.function.IntPredicate;
+
+/** Softmax attention of single query heads over the cache in f64: what the ops of attention mean. */
+final class ExactAttention {
+
+    private final Attention op;
+    private final KvShape shape;
+    private final Operands operands;
+    private final int cache;
+
+    /** @param cache which operand {@code sequence} is; the others of the cache follow */
+    ExactAttention(Attention op, Operands operands, int cache) {
+        this.op = op;
+        this.shape = op.shape();
+        this.operands = operands;
+        this.cache = cache;
+    }
+
+    private int slot(int row) {
+        return integer(cache + 2, integer(cache, row));
+    }
+
+    private int integer(int operand, int index) {
+        return operands.in(operand).getAtIndex(ValueLayout.JAVA_INT, index);
+    }
+
+    /** Where what {@code row} sees of key-value head {@code head} ends. */
+    int end(int row, int head) {
+        int first = integer(cache + 1, integer(cache, row));
+        return integer(cache + 6, shape.headIndex(slot(row), op.layer(), head)) + row - first + 1;
+    }
+
+    /** Where it begins. */
+    int begin(int end) {
+        return op.window() > 0 ? Math.max(0, end - op.window()) : 0;
+    }
+
+    /** The result of query head {@code head} of {@code row} over those keys it sees that are {@code named}; zeros if there are none. */
+    void attend(int row, int head, IntPredicate named) {
+        int kvHead = head / op.group();
+        int end = end(row, kvHead);
+        int begin = begin(end);
+        long at = at(row, head);
+        double[] scores = scores(row, head, begin, end, named);
+        double max = Double.NEGATIVE_INFINITY;
+        for (double score : scores) {
+            max = score > max ? score : max;
+        }
+        double sum = 0;
+        boolean any = false;
+        for (int i = begin; i < end; i++) {
+            if (named.test(i)) {
+                any = true;
+                scores[i - begin] = Math.exp(scores[i - begin] - (max == Double.NEGATIVE_INFINITY ? 0 : max));
+                sum += scores[i - begin];
+            }
+        }
+        for (int d = 0; d < shape.headDim(); d++) {
+            double total = 0;
+            for (int i = begin; i < end; i++) {
+                if (named.test(i)) {
+                    total += scores[i - begin] * element(cache + 4, row, kvHead, i, d);
+                }
+            }
+            DType.F32.setFloat(operands.out(0), at + d, any ? (float) (total / sum) : 0);
+        }
+    }
+
+    /** The scaled scores of the keys {@code begin} to {@code end}; negative infinity of those not named. */
+    double[] scores(int row, int head, int begin, int end, IntPredicate named) {
+        MemorySegment query = operands.in(0);
+        long at = at(row, head);
+        double[] scores = new double[end - begin];
+        for (int i = begin; i < end; i++) {
+            double dot = 0;
+            for (int d = 0; d < shape.headDim() && named.test(i); d++) {
+                dot += (double) DType.F32.getFloat(query, at + d) * element(cache + 3, row, head / op.group(), i, d);
+            }
+            scores[i - begin] = named.test(i) ? dot * op.scale() : Double.NEGATIVE_INFINITY;
+        }
+        return scores;
+    }
+
+    private long at(int row, int head) {
+        return ((long) row * op.queryHeads() + head) * shape.headDim();
+    }
+
+    private float element(int pool, int row, int head, int key, int d) {
+        int page = KvAppend.page(shape, operands.in(cache + 5), slot(row), op.layer(), head, key);
+        return shape.get(operands.in(pool), page, key % KvShape.PAGE_ROWS, d);
+    }
+}

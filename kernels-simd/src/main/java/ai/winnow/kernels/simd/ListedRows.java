@@ -1,0 +1,185 @@
+package ai.winnow.kernels.simd;
+
+import static ai.winnow.kernels.simd.Lanes.INT;
+import static ai.winnow.kernels.simd.Lanes.LONG;
+import static ai.winnow.kernels.simd.Memory.ALL;
+
+import ai.winnow.ir.KvShape;
+import ai.winnow.ir.SparseAttention;
+import java.lang.foreign.MemorySegment;
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Some rows of one sequence over the keys of one list, with the query heads that share it. A page of which the rows see all that is there
+ * is taken where it lies, exactly as by {@link AttentionKernel}; single keys are collected first. Traffic: the keys and values of the list.
+ */
+final class ListedRows {
+
+    /** Rows of a sequence from which on packing its keys for all of them pays. */
+    private static final int TILED_ROWS = 4;
+
+    private final int window;
+    private final KvShape shape;
+    private final KeyGather gather;
+    private final RowAttention single;
+    private final @Nullable TileAttention tiled;
+    private final long gatherAt;
+    private final long bytes;
+
+    ListedRows(SparseAttention op) {
+        this.window = op.attention().window();
+        this.shape = op.keys().shape();
+        this.gather = new KeyGather(shape);
+        this.single = new RowAttention(op.attention(), op.group());
+        int rows = op.keys().tileRows();
+        int most = TileAttention.mostRows(op.group());
+        int pieces = (rows + most - 1) / most;
+        this.tiled = rows >= TILED_ROWS && TileAttention.takes(shape.headDim())
+                ? new TileAttention(op.attention(), op.group(), (rows + pieces - 1) / pieces)
+                : null;
+        this.gatherAt = Math.max(single.scratchBytes(), tiled == null ? 0 : tiled.scratchBytes());
+        this.bytes = gatherAt + gather.scratchBytes();
+    }
+
+    long scratchBytes() {
+        return bytes;
+    }
+
+    /** Rows that are computed together, of a tile that has {@code rows} of them. */
+    int step(int rows) {
+        return tiled != null && rows >= TILED_ROWS ? tiled.rows() : 1;
+    }
+
+    /**
+     * Attends with {@code rows} rows.
+     *
+     * @param query address of the first row's query heads, those of this list; rows lie {@code rowBytes} apart
+     * @param out address of the same heads of the result
+     * @param end where what the first row sees ends; each other row sees one more
+     * @param pages address of the list's first page number
+     * @param masks address of the list's first mask
+     * @param count pages of the list
+     * @param table address of the first entry of the head's pages
+     */
+    void attend(
+            long query,
+            long out,
+            long rowBytes,
+            int rows,
+            int end,
+            long pages,
+            long masks,
+            int count,
+            long table,
+            MemorySegment keys,
+            MemorySegment values,
+            long scratch) {
+        boolean one = tiled == null || rows == 1;
+        if (one) {
+            single.start(query, scratch);
+        } else {
+            Objects.requireNonNull(tiled).start(query, rowBytes, rows, scratch);
+        }
+        int begin = window > 0 ? Math.max(0, end - window) : 0;
+        int collected = 0;
+        boolean read = false; // whether the next page was read while the last was computed with
+        for (int i = 0; i < count; i++) {
+            int page = Objects.checkIndex(ALL.get(INT, pages + 4L * i), shape.pagesPerHead());
+            long seen = seen(page, begin, end + rows - 1);
+            long mask = ALL.get(LONG, masks + 8L * i) & seen;
+            if (mask == 0) {
+                continue;
+            }
+            long k = address(keys, table, page);
+            long v = address(values, table, page);
+            if (mask != seen) {
+                for (; mask != 0; mask &= mask - 1) {
+                    gather.add(k, v, page, Long.numberOfTrailingZeros(mask), collected++, scratch + gatherAt);
+                    if (collected == KvShape.PAGE_ROWS) {
+                        takeCollected(collected, rows, end, one, scratch);
+                        collected = 0;
+                        read = false;
+                    }
+                }
+            } else if (one) {
+                if (!read) {
+                    single.readAhead(k, v, scratch);
+                }
+                read = readNext(i + 1, count, begin, end, pages, masks, table, keys, values, scratch);
+                int from = Long.numberOfTrailingZeros(seen);
+                single.take(k, v, from, KvShape.PAGE_ROWS - Long.numberOfLeadingZeros(seen), scratch);
+            } else {
+                Objects.requireNonNull(tiled).whole(k, v, page, rows, end, scratch);
+            }
+        }
+        if (collected > 0) {
+            takeCollected(collected, rows, end, one, scratch);
+        }
+        if (one) {
+            single.finish(out, scratch);
+        } else {
+            Objects.requireNonNull(tiled).finish(out, rowBytes, rows, scratch);
+        }
+    }
+
+    /** Lets the page of entry {@code i} be read meanwhile, if there is one that will be taken where it lies. */
+    private boolean readNext(
+            int i,
+            int count,
+            int begin,
+            int end,
+            long pages,
+            long masks,
+            long table,
+            MemorySegment keys,
+            MemorySegment values,
+            long scratch) {
+        if (i < count) {
+            int page = Objects.checkIndex(ALL.get(INT, pages + 4L * i), shape.pagesPerHead());
+            long seen = seen(page, begin, end);
+            if (seen != 0 && (ALL.get(LONG, masks + 8L * i) & seen) == seen) {
+                single.readNext(address(keys, table, page), address(values, table, page), scratch);
+                return true;
+            }
+        }
+        single.readNone(scratch);
+        return false;
+    }
+
+    private void takeCollected(int count, int rows, int end, boolean one, long scratch) {
+        long at = scratch + gatherAt;
+        if (one) {
+            single.readNone(scratch);
+            single.take(gather.keys(at), gather.values(at), 0, count, scratch);
+            return;
+        }
+        TileAttention tile = Objects.requireNonNull(tiled);
+        int from = 0;
+        int to = 0;
+        for (int row = 0; row < rows; row++) {
+            int begin = window > 0 ? end + row - window : 0;
+            while (from < count && gather.place(from, at) < begin) {
+                from++;
+            }
+            while (to < count && gather.place(to, at) < end + row) {
+                to++;
+            }
+            tile.see(row, from, to, scratch);
+        }
+        tile.take(gather.keys(at), gather.values(at), count, rows, scratch);
+    }
+
+    /** Bits of the rows of a page that lie in {@code begin} to {@code end} of the sequence. */
+    private static long seen(int page, int begin, int end) {
+        int start = page * KvShape.PAGE_ROWS;
+        int from = Math.max(0, begin - start);
+        int to = Math.min(KvShape.PAGE_ROWS, end - start);
+        return from < to ? -1L >>> (KvShape.PAGE_ROWS - to + from) << from : 0;
+    }
+
+    private long address(MemorySegment pool, long table, int page) {
+        long index = ALL.get(INT, table + 4L * page);
+        return Memory.address(pool, index * shape.pageBytes(), shape.pageBytes());
+    }
+}
