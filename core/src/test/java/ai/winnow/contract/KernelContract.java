@@ -3,10 +3,9 @@ package ai.winnow.contract;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.fail;
 
+import ai.winnow.ir.Attention;
 import ai.winnow.ir.InputSelection;
 import ai.winnow.ir.Linear;
-import ai.winnow.ir.MaskedLinear;
-import ai.winnow.ir.SparseLinear;
 import ai.winnow.kernel.KernelProvider;
 import ai.winnow.kernel.Support;
 import ai.winnow.kernel.Workers;
@@ -14,7 +13,6 @@ import ai.winnow.kernel.Workspace;
 import ai.winnow.tensor.DType;
 import ai.winnow.tensor.Layout;
 import ai.winnow.tensor.Tensor;
-import ai.winnow.tensor.TensorSpec;
 import com.sun.management.ThreadMXBean;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -22,7 +20,6 @@ import java.lang.foreign.ValueLayout;
 import java.lang.management.ManagementFactory;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -48,6 +45,7 @@ public abstract class KernelContract {
     private static final int CALLS_MEASURED = 50;
 
     private final List<Workers> workers = List.of(new Workers(1), new Workers(2), new Workers(3));
+    private final DenseTwins twins = new DenseTwins(this, workers);
     private final Map<String, List<float[]>> expected = new HashMap<>();
     private final Map<String, double[]> allowed = new HashMap<>();
 
@@ -146,8 +144,8 @@ public abstract class KernelContract {
                                     new InputSelection.ChannelThreshold(),
                                     new InputSelection.TopK(in),
                                     new InputSelection.WeightedTopK(in))
-                            .map(selection ->
-                                    test(selection + " of " + dense, () -> requireSameAsDense(dense, selection)));
+                            .map(selection -> test(
+                                    selection + " of " + dense, () -> twins.requireZeroStrengthSame(dense, selection)));
                 });
     }
 
@@ -155,10 +153,17 @@ public abstract class KernelContract {
     Stream<DynamicTest> aMaskOfOnesEqualsDense() {
         return cases().stream()
                 .filter(declared -> declared.op() instanceof Linear)
-                .map(dense -> test(dense.name(), () -> requireFullMaskSameAsDense(dense)));
+                .map(dense -> test(dense.name(), () -> twins.requireFullMaskSame(dense)));
     }
 
-    private Support ask(OpCase declared) {
+    @TestFactory
+    Stream<DynamicTest> listsOfAllKeysEqualDense() {
+        return cases().stream()
+                .filter(declared -> declared.op() instanceof Attention)
+                .map(dense -> test(dense.name(), () -> twins.requireAllKeysSame(dense)));
+    }
+
+    final Support ask(OpCase declared) {
         return provider().kernelFor(declared.request());
     }
 
@@ -221,7 +226,8 @@ public abstract class KernelContract {
     private static List<float[]> reference(PreparedCase prepared) {
         OpCase declared = prepared.declared();
         try (Arena arena = Arena.ofConfined()) {
-            List<Tensor> results = new ArrayList<>(declared.reference(prepared.meant(), arena));
+            List<Tensor> results =
+                    new ArrayList<>(declared.reading().of(declared.reference(prepared.meant(), arena), arena));
             results.addAll(PreparedCase.state(declared, prepared.meant()));
             return results.stream().map(Tensor::toFloats).toList();
         }
@@ -301,7 +307,7 @@ public abstract class KernelContract {
         }
     }
 
-    private static List<byte[]> bits(PreparedCase prepared) {
+    static List<byte[]> bits(PreparedCase prepared) {
         List<byte[]> bits = new ArrayList<>();
         for (Tensor tensor : prepared.results()) {
             bits.add(tensor.segment().toArray(ValueLayout.JAVA_BYTE));
@@ -331,76 +337,5 @@ public abstract class KernelContract {
         } while (allocated > 0 && System.nanoTime() < deadline);
         workers.getFirst().release(lease);
         assertThat(allocated / CALLS_MEASURED).as("bytes allocated by a call").isZero();
-    }
-
-    private void requireSameAsDense(OpCase dense, InputSelection selection) {
-        boolean bias = ((Linear) dense.op()).bias();
-        List<OpCase.Given> operands = new ArrayList<>(dense.operands());
-        if (selection.hasOperand()) {
-            long in = dense.operands().get(1).spec().shape().max(1);
-            Fill fill = selection instanceof InputSelection.ChannelThreshold ? Fill.oneOf(0) : Fill.uniform(0.5, 2);
-            operands.add(2, new OpCase.Given(TensorSpec.of(DType.F32, in), OpCase.Kind.WEIGHT, fill));
-        }
-        OpCase sparse = new OpCase(
-                selection + " of " + dense,
-                new SparseLinear(selection, bias),
-                dense.phase(),
-                operands,
-                dense.extents(),
-                dense.tolerance());
-        requireSameBits(dense, sparse, selection.hasOperand());
-    }
-
-    private void requireFullMaskSameAsDense(OpCase dense) {
-        boolean bias = ((Linear) dense.op()).bias();
-        List<OpCase.Given> operands = new ArrayList<>(dense.operands());
-        TensorSpec mask = dense.request().output(0);
-        operands.add(2, new OpCase.Given(mask, OpCase.Kind.ACTIVATION, Fill.oneOf(1)));
-        OpCase masked = new OpCase(
-                "mask of ones on " + dense,
-                new MaskedLinear(bias),
-                dense.phase(),
-                operands,
-                dense.extents(),
-                dense.tolerance());
-        requireSameBits(dense, masked, true);
-    }
-
-    /**
-     * Requires the same bits in each layout of the weight that both offer.
-     *
-     * @param extra whether {@code sparse} has one operand more, at index 2
-     */
-    private void requireSameBits(OpCase dense, OpCase sparse, boolean extra) {
-        if (!(ask(dense) instanceof Support.Supported one) || !(ask(sparse) instanceof Support.Supported other)) {
-            assertThat(refusals().test(dense) || refusals().test(sparse))
-                    .as("%s refuses %s or %s", provider().name(), dense, sparse)
-                    .isTrue();
-            return;
-        }
-        List<Layout> shared = one.layouts(1).stream()
-                .filter(layout -> other.layouts(1).contains(layout))
-                .toList();
-        assertThat(shared).as("layouts shared with the dense kernel").isNotEmpty();
-        for (Layout layout : shared) {
-            try (Arena arena = Arena.ofShared()) {
-                List<Tensor> values = dense.inputs(SEED, arena);
-                List<Tensor> more = new ArrayList<>(values);
-                if (extra) {
-                    more.add(2, sparse.inputs(SEED, arena).get(2));
-                }
-                PreparedCase a = PreparedCase.of(dense, one, weightIn(layout, values.size()), values, arena);
-                PreparedCase b = PreparedCase.of(sparse, other, weightIn(layout, more.size()), more, arena);
-                a.run(workers.getFirst());
-                b.run(workers.getLast());
-                assertThat(bits(b)).as("%s", layout).containsExactlyElementsOf(bits(a));
-            }
-        }
-    }
-
-    private static List<Layout> weightIn(Layout layout, int operands) {
-        List<Layout> layouts = new ArrayList<>(Collections.nCopies(operands, Layout.ROW_MAJOR));
-        layouts.set(1, layout);
-        return layouts;
     }
 }

@@ -111,7 +111,7 @@ public record KvStep(KvShape shape, int layer, List<Integer> cached, List<Intege
                 .toArray();
     }
 
-    private int[] starts() {
+    int[] starts() {
         int[] starts = new int[shape.slots() + 1];
         for (int s = 0; s < shape.slots(); s++) {
             starts[s + 1] = starts[s] + (s < sequences() ? added.get(s) : 0);

@@ -29,9 +29,29 @@ import java.util.SplittableRandom;
  * @param operands the op's inputs, in order
  * @param extents how many rows each varying axis has now, by its extent's name
  * @param tolerance how far the first result may lie off; state must be the same bits
+ * @param reading the numbers that results mean
  */
 public record OpCase(
-        String name, Op op, Phase phase, List<Given> operands, Map<String, Integer> extents, Tolerance tolerance) {
+        String name,
+        Op op,
+        Phase phase,
+        List<Given> operands,
+        Map<String, Integer> extents,
+        Tolerance tolerance,
+        Reading reading) {
+
+    /** What results mean, where that is not all of their elements: what lies behind the end of a list means nothing. */
+    @FunctionalInterface
+    public interface Reading {
+        /** A tensor of what {@code results} mean, in {@code arena}, for each. */
+        List<Tensor> of(List<Tensor> results, Arena arena);
+    }
+
+    /** A case whose results are all of their elements. */
+    public OpCase(
+            String name, Op op, Phase phase, List<Given> operands, Map<String, Integer> extents, Tolerance tolerance) {
+        this(name, op, phase, operands, extents, tolerance, (results, arena) -> results);
+    }
 
     /** What an operand is for. */
     public enum Kind {

@@ -48,6 +48,7 @@ public final class OpCases {
     public static List<OpCase> all() {
         List<OpCase> cases = new ArrayList<>(llama());
         cases.addAll(MethodCases.all());
+        cases.addAll(KeyListCases.all());
         return List.copyOf(cases);
     }
 

@@ -159,10 +159,10 @@ public record PreparedCase(
         }
     }
 
-    /** What a run leaves behind: the outputs, then the state. */
+    /** What a run leaves behind: what the outputs mean, then the state. */
     public List<Tensor> results() {
-        List<Tensor> results =
-                new ArrayList<>(outputs.stream().map(Guarded::tensor).toList());
+        List<Tensor> written = outputs.stream().map(Guarded::tensor).toList();
+        List<Tensor> results = new ArrayList<>(declared.reading().of(written, Arena.ofAuto()));
         results.addAll(state(declared, inputs));
         return results;
     }

@@ -24,14 +24,24 @@ final class AttentionKernel implements Kernel, Workers.Task {
 
     private final Attention op;
     private final KvShape shape;
+
+    /** Which operand {@code sequence} is. */
+    private final int cache;
+
     private final RowAttention single;
     private final @Nullable TileAttention tiled;
     private final long partBytes;
 
     /** @param maxRows of all sequences */
     AttentionKernel(Attention op, int maxRows) {
+        this(op, maxRows, 1);
+    }
+
+    /** @param cache which operand {@code sequence} is; the others of the cache follow */
+    AttentionKernel(Attention op, int maxRows, int cache) {
         this.op = op;
         this.shape = op.shape();
+        this.cache = cache;
         this.single = new RowAttention(op);
         this.tiled = maxRows >= TILED_ROWS && TileAttention.takes(shape.headDim()) ? new TileAttention(op) : null;
         this.partBytes = Math.max(single.scratchBytes(), tiled == null ? 0 : tiled.scratchBytes());
@@ -45,6 +55,11 @@ final class AttentionKernel implements Kernel, Workers.Task {
     @Override
     public long workspaceBytes() {
         return Parts.scratch(partBytes, Parts.MOST);
+    }
+
+    /** Bytes of scratch of a part. */
+    long partBytes() {
+        return partBytes;
     }
 
     @Override
@@ -84,14 +99,14 @@ final class AttentionKernel implements Kernel, Workers.Task {
     }
 
     /** Rows of a task, of a sequence that has {@code rows} of them. */
-    private int step(int rows) {
+    int step(int rows) {
         return tiled != null && rows >= TILED_ROWS ? tiled.rows() : 1;
     }
 
     /** Where the rows of the sequence of {@code row} end. */
-    private static int last(Operands operands, int row) {
-        int sequence = operands.in(1).get(Lanes.INT, 4L * row);
-        int last = operands.in(2).get(Lanes.INT, 4L * (sequence + 1));
+    private int last(Operands operands, int row) {
+        int sequence = operands.in(cache).get(Lanes.INT, 4L * row);
+        int last = operands.in(cache + 1).get(Lanes.INT, 4L * (sequence + 1));
         if (last <= row || last > operands.inRows(0)) {
             throw new IllegalArgumentException("row " + row + " of " + operands.inRows(0) + " belongs to sequence "
                     + sequence + ", which ends at " + last);
@@ -101,15 +116,16 @@ final class AttentionKernel implements Kernel, Workers.Task {
 
     /** Where what a row sees ends. */
     private int end(Operands operands, int row, int head) {
-        int sequence = operands.in(1).get(Lanes.INT, 4L * row);
-        int first = operands.in(2).get(Lanes.INT, 4L * sequence);
-        int slot = operands.in(3).get(Lanes.INT, 4L * sequence);
-        return operands.in(7).get(Lanes.INT, 4L * shape.headIndex(slot, op.layer(), head)) + row - first + 1;
+        int sequence = operands.in(cache).get(Lanes.INT, 4L * row);
+        int first = operands.in(cache + 1).get(Lanes.INT, 4L * sequence);
+        int slot = operands.in(cache + 2).get(Lanes.INT, 4L * sequence);
+        return operands.in(cache + 6).get(Lanes.INT, 4L * shape.headIndex(slot, op.layer(), head)) + row - first + 1;
     }
 
-    private void attend(Operands operands, int row, int rows, int head, long scratch) {
-        int sequence = operands.in(1).get(Lanes.INT, 4L * row);
-        int slot = operands.in(3).get(Lanes.INT, 4L * sequence);
+    /** Attends with {@code rows} rows of one sequence, and the query heads of one key-value head. */
+    void attend(Operands operands, int row, int rows, int head, long scratch) {
+        int sequence = operands.in(cache).get(Lanes.INT, 4L * row);
+        int slot = operands.in(cache + 2).get(Lanes.INT, 4L * sequence);
         int end = end(operands, row, head);
         Objects.checkFromToIndex(0, (end + rows - 2) / KvShape.PAGE_ROWS + 1, shape.pagesPerHead());
         long headBytes = 4L * op.group() * shape.headDim();
@@ -118,9 +134,9 @@ final class AttentionKernel implements Kernel, Workers.Task {
         long query = Memory.address(operands.in(0), row * rowBytes + head * headBytes, bytes);
         long out = Memory.address(operands.out(0), row * rowBytes + head * headBytes, bytes);
         long entry = shape.tableIndex(slot, op.layer(), head);
-        long table = Memory.address(operands.in(6), 4 * entry, 4L * shape.pagesPerHead());
-        MemorySegment keys = operands.in(4);
-        MemorySegment values = operands.in(5);
+        long table = Memory.address(operands.in(cache + 5), 4 * entry, 4L * shape.pagesPerHead());
+        MemorySegment keys = operands.in(cache + 3);
+        MemorySegment values = operands.in(cache + 4);
         if (tiled == null || rows == 1) {
             int begin = op.window() > 0 ? Math.max(0, end - op.window()) : 0;
             single.attend(query, out, keys, values, table, begin, end, scratch);

@@ -96,4 +96,11 @@ final class Lanes {
             ALL.set(BYTE, to + at, ALL.get(BYTE, from + at));
         }
     }
+
+    /** Sets longs. */
+    static void fill(long y, long value, int count) {
+        for (int i = 0; i < count; i++) {
+            ALL.set(LONG, y + 8L * i, value);
+        }
+    }
 }

@@ -106,6 +106,7 @@ final class ListedRows {
                 if (!read) {
                     single.readAhead(k, v, scratch);
                 }
+                single.readNone(k, v, scratch);
                 read = readNext(i + 1, count, begin, end, pages, masks, table, keys, values, scratch);
                 int from = Long.numberOfTrailingZeros(seen);
                 single.take(k, v, from, KvShape.PAGE_ROWS - Long.numberOfLeadingZeros(seen), scratch);
@@ -143,14 +144,13 @@ final class ListedRows {
                 return true;
             }
         }
-        single.readNone(scratch);
         return false;
     }
 
     private void takeCollected(int count, int rows, int end, boolean one, long scratch) {
         long at = scratch + gatherAt;
         if (one) {
-            single.readNone(scratch);
+            single.readNone(gather.keys(at), gather.values(at), scratch);
             single.take(gather.keys(at), gather.values(at), 0, count, scratch);
             return;
         }
@@ -171,7 +171,7 @@ final class ListedRows {
     }
 
     /** Bits of the rows of a page that lie in {@code begin} to {@code end} of the sequence. */
-    private static long seen(int page, int begin, int end) {
+    static long seen(int page, int begin, int end) {
         int start = page * KvShape.PAGE_ROWS;
         int from = Math.max(0, begin - start);
         int to = Math.min(KvShape.PAGE_ROWS, end - start);

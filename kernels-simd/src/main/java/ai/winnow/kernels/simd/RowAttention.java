@@ -110,8 +110,9 @@ final class RowAttention {
         touch.start(k, v, scratch + touchAt);
     }
 
-    /** Lets it read no other. */
-    void readNone(long scratch) {
+    /** Lets it read none but these, which it takes. */
+    void readNone(long k, long v, long scratch) {
+        touch.start(k, v, scratch + touchAt);
         touch.idle(scratch + touchAt);
     }
 

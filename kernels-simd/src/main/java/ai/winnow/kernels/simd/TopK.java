@@ -14,14 +14,15 @@ import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorOperators;
 
 /**
- * The k inputs of largest |x| * c as an ascending int32 list; ties go to the lower index and NaN ranks above infinity, so it is never dropped.
+ * The k numbers of largest |x| * c, or of largest value, as an ascending int32 list; ties go to the lower index and NaN ranks above infinity, so it is never
+ * dropped.
  *
- * <p>Radix select on the bits of the non-negative floats, 11 + 10 + 10 bits: one pass over all keys, then two over the few candidates that share
- * the bits of the k-th. Scratch (native): {@link #scratchBytes}.
+ * <p>Radix select on the bits of the floats as integers of the same order, 12 + 10 + 10 bits: one pass over all keys, then two over the few candidates that
+ * share the bits of the k-th. Scratch (native): {@link #scratchBytes}.
  */
 public final class TopK {
 
-    private static final int HISTOGRAM = 2048;
+    private static final int HISTOGRAM = 4096;
 
     private static final IntVector IOTA = IntVector.zero(I).addIndex(1);
 
@@ -40,9 +41,30 @@ public final class TopK {
         if (k <= 0) {
             return 0;
         }
-        long keysAt = scratch + 4L * HISTOGRAM;
+        magnitudes(x, c, n, keysAt(scratch));
+        return select(n, k, scratch, index);
+    }
+
+    /** The same of the greatest of {@code x}; negative zero is less than zero. */
+    static int selectGreatest(long x, int n, int k, long scratch, long index) {
+        if (k >= n) {
+            return Selection.all(n, index);
+        }
+        if (k <= 0) {
+            return 0;
+        }
+        ordered(x, n, keysAt(scratch));
+        return select(n, k, scratch, index);
+    }
+
+    private static long keysAt(long scratch) {
+        return scratch + 4L * HISTOGRAM;
+    }
+
+    /** Of the n keys in scratch. */
+    private static int select(int n, int k, long scratch, long index) {
+        long keysAt = keysAt(scratch);
         long candidatesAt = keysAt + 4L * (n + Selection.SLACK + COUNT);
-        keys(x, c, n, keysAt);
         // The k-th largest key, ten or eleven bits at a time; want = its rank among the keys that share the bits found
         // so far.
         int want = k;
@@ -51,11 +73,11 @@ public final class TopK {
         int count = n;
         for (int shift = 20; shift >= 0; shift -= 10) {
             histogram(scratch, from, count, shift);
-            int bucket = HISTOGRAM - 1;
+            int bucket = shift == 20 ? HISTOGRAM - 1 : 1023;
             for (int size; (size = ALL.get(INT, scratch + 4L * bucket)) < want; bucket--) {
                 want -= size;
             }
-            bits |= bucket << shift;
+            bits |= (shift == 20 ? bucket - HISTOGRAM / 2 : bucket) << shift;
             int left = ALL.get(INT, scratch + 4L * bucket);
             if (shift > 0) {
                 narrow(from, count, shift, bits, candidatesAt);
@@ -69,7 +91,7 @@ public final class TopK {
     }
 
     /** Bits of |x * c|. */
-    private static void keys(long x, long c, int n, long keysAt) {
+    private static void magnitudes(long x, long c, int n, long keysAt) {
         int whole = F.loopBound(n);
         int j = 0;
         for (; j < whole; j += COUNT) {
@@ -85,23 +107,44 @@ public final class TopK {
         }
     }
 
+    /** Integers of the order of the numbers: of a negative one all bits but its sign are turned. */
+    private static void ordered(long x, int n, long keysAt) {
+        int whole = F.loopBound(n);
+        for (int j = 0; j < whole; j += COUNT) {
+            FloatVector value = FloatVector.fromMemorySegment(F, ALL, x + 4L * j, LE);
+            IntVector bits = value.reinterpretAsInts();
+            IntVector turned = bits.lanewise(VectorOperators.ASHR, 31).and(0x7fffffff);
+            VectorMask<Integer> nan = bits.and(0x7fffffff).compare(VectorOperators.GT, 0x7f800000);
+            bits.lanewise(VectorOperators.XOR, turned)
+                    .blend(Integer.MAX_VALUE, nan)
+                    .intoMemorySegment(ALL, keysAt + 4L * j, LE);
+        }
+        for (int j = whole; j < n; j++) {
+            float value = ALL.get(FLOAT, x + 4L * j);
+            int bits = Float.floatToRawIntBits(value);
+            ALL.set(INT, keysAt + 4L * j, Float.isNaN(value) ? Integer.MAX_VALUE : bits ^ (bits >> 31 & 0x7fffffff));
+        }
+    }
+
+    /** Of the first twelve bits, whose first is the sign, or of the ten from {@code shift} up. */
     private static void histogram(long histogramAt, long from, int count, int shift) {
-        Lanes.zero(histogramAt, HISTOGRAM);
-        int mask = shift == 20 ? 2047 : 1023;
+        Lanes.zero(histogramAt, shift == 20 ? HISTOGRAM : 1024);
+        int mask = shift == 20 ? -1 : 1023;
+        int add = shift == 20 ? HISTOGRAM / 2 : 0;
         for (int j = 0; j < count; j++) {
-            long at = histogramAt + 4L * (ALL.get(INT, from + 4L * j) >>> shift & mask);
+            long at = histogramAt + 4L * ((ALL.get(INT, from + 4L * j) >> shift & mask) + add);
             ALL.set(INT, at, ALL.get(INT, at) + 1);
         }
     }
 
     /** Copies the keys whose bits from {@code shift} up are those of {@code bits}; may work in place. */
     private static void narrow(long from, int count, int shift, int bits, long to) {
-        int wanted = bits >>> shift;
+        int wanted = bits >> shift;
         int kept = 0;
         for (int j = 0; j < count; j++) {
             int key = ALL.get(INT, from + 4L * j);
             ALL.set(INT, to + 4L * kept, key);
-            kept += key >>> shift == wanted ? 1 : 0;
+            kept += key >> shift == wanted ? 1 : 0;
         }
     }
 

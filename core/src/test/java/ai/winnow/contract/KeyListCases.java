@@ -1,0 +1,247 @@
+package ai.winnow.contract;
+
+import ai.winnow.contract.OpCase.Given;
+import ai.winnow.contract.OpCase.Kind;
+import ai.winnow.ir.Attention;
+import ai.winnow.ir.KeyLists;
+import ai.winnow.ir.KeyRule;
+import ai.winnow.ir.KvShape;
+import ai.winnow.ir.Phase;
+import ai.winnow.ir.SelectKeys;
+import ai.winnow.ir.SparseAttention;
+import ai.winnow.tensor.DType;
+import ai.winnow.tensor.Operands;
+import ai.winnow.tensor.Tensor;
+import ai.winnow.tensor.TensorSpec;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.SplittableRandom;
+import java.util.stream.IntStream;
+
+/** Choosing keys, and attending over those that were chosen. */
+public final class KeyListCases {
+
+    private static final List<DType> CACHE_TYPES = List.of(DType.F32, DType.BF16, DType.I8);
+
+    private KeyListCases() {}
+
+    /** Which rows of its pages a list names. */
+    public enum Named {
+        /** None. */
+        NOTHING(0, 0),
+        /** About one key of eight. */
+        FEW(1, 0),
+        /** About one page of three, whole. */
+        PAGES(0, 1),
+        /** Some pages wholly, some in part, some not. */
+        MIXED(1, 1),
+        /** All, in whole pages. */
+        ALL(0, 3);
+
+        private final int single;
+        private final int whole;
+
+        Named(int single, int whole) {
+            this.single = single;
+            this.whole = whole;
+        }
+
+        long mask(SplittableRandom random) {
+            if (random.nextInt(3) < whole) {
+                return KeyLists.WHOLE;
+            }
+            long mask = single > 0 && random.nextInt(3) > 0 ? random.nextLong() : 0;
+            mask &= random.nextLong();
+            return mask & random.nextLong();
+        }
+    }
+
+    static List<OpCase> all() {
+        List<OpCase> cases = new ArrayList<>();
+        for (DType type : CACHE_TYPES) {
+            cases.addAll(attentions(type));
+        }
+        cases.addAll(selections());
+        return cases;
+    }
+
+    private static List<OpCase> attentions(DType type) {
+        List<OpCase> cases = new ArrayList<>();
+        boolean all = type == DType.F32; // the others differ in how rows lie, not in how lists are walked
+        for (int headDim : all ? List.of(20, 64, 128) : List.of(20, 128)) {
+            for (int group : all ? List.of(1, 4) : List.of(4)) {
+                KvShape head = new KvShape(1, 2, headDim, 1, 1, type);
+                KvStep decode = KvStep.of(head, List.of(0, 63, 64, 700), List.of(1, 1, 1, 1));
+                KvStep prefill = KvStep.of(head, List.of(0, 300, 3), List.of(70, 9, 1));
+                for (Named named : all ? List.of(Named.values()) : List.of(Named.FEW, Named.MIXED)) {
+                    cases.add(attention(Phase.DECODE, decode, 2 * group, 0, 2, 1, named));
+                }
+                cases.add(attention(Phase.DECODE, decode.withFewerPerHead(7), 2 * group, 100, 2, 1, Named.MIXED));
+                cases.add(attention(Phase.DECODE, decode, 2 * group, 0, 2 * group, 1, Named.MIXED));
+                cases.add(attention(Phase.PREFILL, prefill, 2 * group, 0, 2, 64, Named.MIXED));
+                cases.add(attention(Phase.PREFILL, prefill, 2 * group, 0, 2 * group, 16, Named.FEW));
+            }
+        }
+        if (!all) {
+            return cases;
+        }
+        KvShape head = new KvShape(1, 1, 64, 1, 1, type);
+        KvStep rows = KvStep.of(head, List.of(200, 0, 64), List.of(150, 3, 64));
+        for (int tile : List.of(1, 3, 5, 33, 64, 128)) {
+            cases.add(attention(Phase.PREFILL, rows, 3, 0, 1, tile, Named.MIXED));
+            cases.add(attention(Phase.PREFILL, rows, 3, 90, 3, tile, Named.MIXED));
+        }
+        for (Named named : Named.values()) {
+            cases.add(attention(Phase.PREFILL, rows, 4, 0, 1, 64, named));
+        }
+        cases.add(attention(
+                Phase.PREFILL, KvStep.of(head, List.of(10, 64, 3), List.of(2, 0, 1)), 2, 0, 1, 64, Named.ALL));
+        return cases;
+    }
+
+    /**
+     * Attention over random lists.
+     *
+     * @param step the cache already holds the rows that it adds
+     * @param lists of a tile
+     */
+    public static OpCase attention(
+            Phase phase, KvStep step, int queryHeads, int window, int lists, int tileRows, Named named) {
+        KvShape shape = step.shape();
+        float scale = (float) (1 / Math.sqrt(shape.headDim()));
+        Attention attention = new Attention(shape, step.layer(), queryHeads, scale, window);
+        SparseAttention op = new SparseAttention(attention, KeyLists.of(shape, lists, tileRows));
+        List<Given> cache = step.operands(true);
+        List<TensorSpec> specs =
+                op.keys().specs(cache.get(0).spec(), cache.get(1).spec());
+        List<Given> operands = new ArrayList<>();
+        operands.add(new Given(step.rowsOf((long) queryHeads * shape.headDim()), Kind.ACTIVATION, Fill.normal(1)));
+        for (int i = 0; i < KeyLists.TENSORS; i++) {
+            int part = i;
+            operands.add(new Given(
+                    specs.get(i), Kind.ACTIVATION, (tensor, random) -> fill(tensor, part, op.keys(), step, named)));
+        }
+        operands.addAll(cache);
+        return new OpCase(
+                op.name() + " " + phase + " " + lists + " lists a tile, cached " + step.cached() + " + " + step.added()
+                        + ", named " + named,
+                op,
+                phase,
+                operands,
+                step.extents(),
+                new Tolerance.OfGreatest(16 + shape.headDim()));
+    }
+
+    /** One of the three tensors of an index; its own seed, for all three must agree. */
+    private static void fill(Tensor tensor, int part, KeyLists keys, KvStep step, Named named) {
+        tensor.segment().fill((byte) 0xFF); // no page is -1
+        SplittableRandom random = new SplittableRandom(7);
+        int longest = IntStream.range(0, step.sequences())
+                .map(s -> step.cached().get(s) + step.added().get(s))
+                .max()
+                .orElse(0);
+        int pages = (longest + KvShape.PAGE_ROWS - 1) / KvShape.PAGE_ROWS;
+        long all = tensor.shape().max(0);
+        for (int list = 0; list < all; list++) {
+            int count = 0;
+            for (int page = 0; page < pages; page++) {
+                long mask = named.mask(random);
+                if (mask != 0) {
+                    long at = (long) list * keys.pagesPerList() + count++;
+                    switch (part) {
+                        case 1 -> tensor.segment().setAtIndex(ValueLayout.JAVA_INT, at, page);
+                        case 2 -> tensor.segment().setAtIndex(ValueLayout.JAVA_LONG, at, mask);
+                        default -> {}
+                    }
+                }
+            }
+            if (part == 0) {
+                tensor.segment().setAtIndex(ValueLayout.JAVA_INT, list, count);
+            }
+        }
+    }
+
+    private static List<OpCase> selections() {
+        List<OpCase> cases = new ArrayList<>();
+        Fill smooth = Fill.normal(1);
+        Fill few = Fill.oneOf(-1, -0f, 0, 0.5f, 2, Float.NaN, Float.NEGATIVE_INFINITY);
+        Fill masses = Fill.uniform(0, 1);
+        KvShape head = new KvShape(1, 2, 8, 1, 1, DType.F32);
+        KvStep decode = KvStep.of(head, List.of(0, 63, 64, 700, 1500), List.of(1, 1, 1, 1, 1));
+        KvStep prefill =
+                KvStep.of(head, List.of(0, 300, 3), List.of(70, 130, 1)).withFewerPerHead(3);
+        for (int unit : List.of(1, 16, 32, 64)) {
+            for (String how : List.of("normal", "few numbers")) {
+                Fill fill = how.equals("normal") ? smooth : few;
+                for (int k : List.of(1, 17, 5000)) {
+                    cases.add(select(Phase.DECODE, decode, 2, 1, unit, new KeyRule.TopK(k), 0, 0, 0, how, fill));
+                }
+                cases.add(select(Phase.DECODE, decode, 4, 1, unit, new KeyRule.TopK(5), 2, 3, 64, how, fill));
+                cases.add(select(Phase.PREFILL, prefill, 2, 64, unit, new KeyRule.TopK(4), 1, 1, 0, how, fill));
+                cases.add(select(Phase.PREFILL, prefill, 2, 16, unit, new KeyRule.TopK(2), 0, 2, 200, how, fill));
+                cases.add(select(Phase.DECODE, decode, 2, 1, unit, new KeyRule.Above(0.25f), 0, 1, 0, how, fill));
+                cases.add(select(Phase.PREFILL, prefill, 4, 64, unit, new KeyRule.Above(0), 0, 0, 0, how, fill));
+            }
+            for (float share : List.of(0.1f, 0.5f, 0.9f)) {
+                KeyRule mass = new KeyRule.Mass(share);
+                cases.add(select(Phase.DECODE, decode, 2, 1, unit, mass, 0, 0, 0, "masses", masses));
+                cases.add(select(Phase.PREFILL, prefill, 2, 32, unit, mass, 1, 1, 0, "masses", masses));
+            }
+            cases.add(select(Phase.DECODE, decode, 2, 1, unit, new KeyRule.ByPlace(), 4, 2, 0, "", smooth));
+            cases.add(select(Phase.PREFILL, prefill, 2, 64, unit, new KeyRule.ByPlace(), 0, 2, 0, "", smooth));
+        }
+        return cases;
+    }
+
+    /** Lists from scores. */
+    public static OpCase select(
+            Phase phase,
+            KvStep step,
+            int lists,
+            int tileRows,
+            int unit,
+            KeyRule rule,
+            int first,
+            int recent,
+            int denseUpTo,
+            String how,
+            Fill scores) {
+        SelectKeys op =
+                SelectKeys.of(step.shape(), step.layer(), lists, tileRows, unit, rule, first, recent, denseUpTo);
+        List<Given> cache = step.operands(true);
+        List<Given> operands = new ArrayList<>();
+        if (rule.needsScores()) {
+            operands.add(new Given(op.scores(cache.get(0).spec(), cache.get(1).spec()), Kind.ACTIVATION, scores));
+        }
+        operands.addAll(List.of(cache.get(0), cache.get(1), cache.get(2), cache.get(6)));
+        return new OpCase(
+                op.name() + " " + phase + " " + lists + " lists a tile of " + tileRows + ", dense up to " + denseUpTo
+                        + ", cached " + step.cached() + " + " + step.added() + ", " + how,
+                op,
+                phase,
+                operands,
+                step.extents(),
+                new Tolerance.Exact(),
+                (results, arena) -> List.of(named(op.keys(), step, results, arena)));
+    }
+
+    /** What an index means: for each list and each row of a full head whether it is named. */
+    private static Tensor named(KeyLists keys, KvStep step, List<Tensor> results, Arena arena) {
+        Operands operands = Operands.of(results, List.of());
+        List<Integer> numbers = new ArrayList<>();
+        MemorySegment indptr =
+                Tensor.copyOf(arena, step.starts(), step.starts().length).segment();
+        keys.forEachTile(indptr, step.rows(), (tile, sequence, from, to) -> {
+            for (int list = 0; list < keys.lists(); list++) {
+                for (boolean named : keys.named(operands, 0, tile, list)) {
+                    numbers.add(named ? 1 : 0);
+                }
+            }
+        });
+        int[] all = numbers.stream().mapToInt(i -> i).toArray();
+        return Tensor.copyOf(arena, all, all.length);
+    }
+}
