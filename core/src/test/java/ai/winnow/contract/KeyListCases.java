@@ -29,7 +29,14 @@ public final class KeyListCases {
     private KeyListCases() {}
 
     /** Which rows of its pages a list names. */
-    public enum Named {
+    @FunctionalInterface
+    public interface Naming {
+        /** The mask of the next page. */
+        long mask(SplittableRandom random);
+    }
+
+    /** Lists that differ in what a kernel does with them. */
+    public enum Named implements Naming {
         /** None. */
         NOTHING(0, 0),
         /** About one key of eight. */
@@ -49,7 +56,8 @@ public final class KeyListCases {
             this.whole = whole;
         }
 
-        long mask(SplittableRandom random) {
+        @Override
+        public long mask(SplittableRandom random) {
             if (random.nextInt(3) < whole) {
                 return KeyLists.WHOLE;
             }
@@ -109,7 +117,7 @@ public final class KeyListCases {
      * @param lists of a tile
      */
     public static OpCase attention(
-            Phase phase, KvStep step, int queryHeads, int window, int lists, int tileRows, Named named) {
+            Phase phase, KvStep step, int queryHeads, int window, int lists, int tileRows, Naming named) {
         KvShape shape = step.shape();
         float scale = (float) (1 / Math.sqrt(shape.headDim()));
         Attention attention = new Attention(shape, step.layer(), queryHeads, scale, window);
@@ -136,7 +144,7 @@ public final class KeyListCases {
     }
 
     /** One of the three tensors of an index; its own seed, for all three must agree. */
-    private static void fill(Tensor tensor, int part, KeyLists keys, KvStep step, Named named) {
+    private static void fill(Tensor tensor, int part, KeyLists keys, KvStep step, Naming named) {
         tensor.segment().fill((byte) 0xFF); // no page is -1
         SplittableRandom random = new SplittableRandom(7);
         int longest = IntStream.range(0, step.sequences())

@@ -9,7 +9,8 @@ import java.util.Map;
  * One line of the comparison: what is computed. A kernel that no peer has is an {@link OpProblem}; what peers have as well is a
  * record of its own that says how they see it.
  */
-sealed interface Problem permits OpProblem, LinearProblem, AttentionProblem, FeedForwardProblem {
+sealed interface Problem
+        permits OpProblem, LinearProblem, AttentionProblem, SparseAttentionProblem, FeedForwardProblem {
 
     Label label();
 
