@@ -2,7 +2,7 @@ package ai.winnow.kernels.simd;
 
 import static ai.winnow.kernels.simd.Lanes.COUNT;
 import static ai.winnow.kernels.simd.Lanes.F;
-import static ai.winnow.kernels.simd.Lanes.FLOAT;
+import static ai.winnow.kernels.simd.Lanes.FLOAT_ALIGNED;
 import static ai.winnow.kernels.simd.Lanes.HALF;
 import static ai.winnow.kernels.simd.Lanes.I;
 import static ai.winnow.kernels.simd.Lanes.LE;
@@ -98,7 +98,7 @@ final class Bf16BitmaskLinear {
         long v2 = from2;
         long v3 = from3;
         for (int k = 0; k < inputs; k++) {
-            FloatVector input = FloatVector.broadcast(F, ALL.get(FLOAT, x + 4L * k));
+            FloatVector input = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, x + 4L * k));
             int mask0 = ALL.get(SHORT, m0 + 2L * k) & 0xffff;
             s0 = ((IntVector) ShortVector.fromMemorySegment(HALF, ALL, v0, LE).convertShape(VectorOperators.S2I, I, 0))
                     .lanewise(VectorOperators.LSHL, 16)
@@ -143,7 +143,7 @@ final class Bf16BitmaskLinear {
         long v0 = from0;
         long v1 = from1;
         for (int k = 0; k < inputs; k++) {
-            FloatVector input = FloatVector.broadcast(F, ALL.get(FLOAT, x + 4L * k));
+            FloatVector input = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, x + 4L * k));
             int mask0 = ALL.get(SHORT, m0 + 2L * k) & 0xffff;
             low0 = ((IntVector)
                             ShortVector.fromMemorySegment(HALF, ALL, v0, LE).convertShape(VectorOperators.S2I, I, 0))

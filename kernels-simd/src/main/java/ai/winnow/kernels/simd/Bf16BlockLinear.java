@@ -2,7 +2,7 @@ package ai.winnow.kernels.simd;
 
 import static ai.winnow.kernels.simd.Lanes.COUNT;
 import static ai.winnow.kernels.simd.Lanes.F;
-import static ai.winnow.kernels.simd.Lanes.FLOAT;
+import static ai.winnow.kernels.simd.Lanes.FLOAT_ALIGNED;
 import static ai.winnow.kernels.simd.Lanes.HALF;
 import static ai.winnow.kernels.simd.Lanes.I;
 import static ai.winnow.kernels.simd.Lanes.LE;
@@ -79,22 +79,22 @@ final class Bf16BlockLinear {
                             .convertShape(VectorOperators.S2I, I, 0))
                     .lanewise(VectorOperators.LSHL, 16)
                     .reinterpretAsFloats()
-                    .fma(FloatVector.broadcast(F, ALL.get(FLOAT, x + 4 * k0)), s0);
+                    .fma(FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, x + 4 * k0)), s0);
             s1 = ((IntVector) ShortVector.fromMemorySegment(HALF, ALL, v1 + BYTES * i, LE)
                             .convertShape(VectorOperators.S2I, I, 0))
                     .lanewise(VectorOperators.LSHL, 16)
                     .reinterpretAsFloats()
-                    .fma(FloatVector.broadcast(F, ALL.get(FLOAT, x + 4 * k1)), s1);
+                    .fma(FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, x + 4 * k1)), s1);
             s2 = ((IntVector) ShortVector.fromMemorySegment(HALF, ALL, v2 + BYTES * i, LE)
                             .convertShape(VectorOperators.S2I, I, 0))
                     .lanewise(VectorOperators.LSHL, 16)
                     .reinterpretAsFloats()
-                    .fma(FloatVector.broadcast(F, ALL.get(FLOAT, x + 4 * k2)), s2);
+                    .fma(FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, x + 4 * k2)), s2);
             s3 = ((IntVector) ShortVector.fromMemorySegment(HALF, ALL, v3 + BYTES * i, LE)
                             .convertShape(VectorOperators.S2I, I, 0))
                     .lanewise(VectorOperators.LSHL, 16)
                     .reinterpretAsFloats()
-                    .fma(FloatVector.broadcast(F, ALL.get(FLOAT, x + 4 * k3)), s3);
+                    .fma(FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, x + 4 * k3)), s3);
         }
         FloatVector start = FloatVector.fromMemorySegment(F, ALL, sums, LE);
         start.add(s0.add(s1).add(s2.add(s3))).intoMemorySegment(ALL, sums, LE);
@@ -121,10 +121,10 @@ final class Bf16BlockLinear {
             long k1 = ALL.get(SHORT, c1 + 2L * i) & 0xffffL;
             long k2 = ALL.get(SHORT, c2 + 2L * i) & 0xffffL;
             long k3 = ALL.get(SHORT, c3 + 2L * i) & 0xffffL;
-            FloatVector x0 = FloatVector.broadcast(F, ALL.get(FLOAT, x + 4 * k0));
-            FloatVector x1 = FloatVector.broadcast(F, ALL.get(FLOAT, x + 4 * k1));
-            FloatVector x2 = FloatVector.broadcast(F, ALL.get(FLOAT, x + 4 * k2));
-            FloatVector x3 = FloatVector.broadcast(F, ALL.get(FLOAT, x + 4 * k3));
+            FloatVector x0 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, x + 4 * k0));
+            FloatVector x1 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, x + 4 * k1));
+            FloatVector x2 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, x + 4 * k2));
+            FloatVector x3 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, x + 4 * k3));
             low0 = ((IntVector) ShortVector.fromMemorySegment(HALF, ALL, v + BYTES * i, LE)
                             .convertShape(VectorOperators.S2I, I, 0))
                     .lanewise(VectorOperators.LSHL, 16)
@@ -181,7 +181,7 @@ final class Bf16BlockLinear {
                             .convertShape(VectorOperators.S2I, I, 0))
                     .lanewise(VectorOperators.LSHL, 16)
                     .reinterpretAsFloats()
-                    .fma(FloatVector.broadcast(F, ALL.get(FLOAT, x + 4 * k)), sum);
+                    .fma(FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, x + 4 * k)), sum);
         }
         sum.intoMemorySegment(ALL, sums, LE);
     }

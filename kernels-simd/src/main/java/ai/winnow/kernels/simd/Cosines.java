@@ -3,6 +3,7 @@ package ai.winnow.kernels.simd;
 import static ai.winnow.kernels.simd.Lanes.COUNT;
 import static ai.winnow.kernels.simd.Lanes.F;
 import static ai.winnow.kernels.simd.Lanes.FLOAT;
+import static ai.winnow.kernels.simd.Lanes.FLOAT_ALIGNED;
 import static ai.winnow.kernels.simd.Lanes.I;
 import static ai.winnow.kernels.simd.Lanes.INT;
 import static ai.winnow.kernels.simd.Lanes.LE;
@@ -58,7 +59,7 @@ final class Cosines {
      * @param from index of the block's first
      */
     static void greatest(long products, long norms, int lo, int hi, int from, long state) {
-        FloatVector own = FloatVector.broadcast(F, ALL.get(FLOAT, state + NORM_AT));
+        FloatVector own = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, state + NORM_AT));
         FloatVector best = FloatVector.fromMemorySegment(F, ALL, state, LE);
         FloatVector index = FloatVector.fromMemorySegment(F, ALL, state + INDEX_AT, LE);
         int i = lo;
@@ -109,7 +110,7 @@ final class Cosines {
 
     /** Counts the cosines {@code lo} to {@code hi} of a block that are above {@code threshold}. */
     static void countAbove(long products, long norms, int lo, int hi, float threshold, long state) {
-        FloatVector own = FloatVector.broadcast(F, ALL.get(FLOAT, state + NORM_AT));
+        FloatVector own = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, state + NORM_AT));
         FloatVector limit = FloatVector.broadcast(F, threshold);
         int count = ALL.get(INT, state + COUNT_AT);
         for (int i = lo; i < hi; i += COUNT) {
@@ -125,7 +126,7 @@ final class Cosines {
 
     /** The sum of the cosines {@code lo} to {@code hi} of a block in each lane. */
     static void sum(long products, long norms, int lo, int hi, long state) {
-        FloatVector own = FloatVector.broadcast(F, ALL.get(FLOAT, state + NORM_AT));
+        FloatVector own = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, state + NORM_AT));
         FloatVector sum = FloatVector.fromMemorySegment(F, ALL, state, LE);
         FloatVector zero = FloatVector.zero(F);
         for (int i = lo; i < hi; i += COUNT) {

@@ -2,7 +2,7 @@ package ai.winnow.kernels.simd;
 
 import static ai.winnow.kernels.simd.Lanes.COUNT;
 import static ai.winnow.kernels.simd.Lanes.F;
-import static ai.winnow.kernels.simd.Lanes.FLOAT;
+import static ai.winnow.kernels.simd.Lanes.FLOAT_ALIGNED;
 import static ai.winnow.kernels.simd.Lanes.LE;
 import static ai.winnow.kernels.simd.Memory.ALL;
 
@@ -59,7 +59,7 @@ final class Exponential2 {
         FloatVector lowest = FloatVector.broadcast(F, LOWEST);
         FloatVector zero = FloatVector.zero(F);
         for (int row = 0; row < rows; row++) {
-            FloatVector shift = FloatVector.broadcast(F, ALL.get(FLOAT, less + 4L * row));
+            FloatVector shift = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, less + 4L * row));
             long end = x + pitch * row + 4L * n;
             for (long at = end - 4L * n; at != end; at += 4L * COUNT) {
                 FloatVector value =

@@ -2,7 +2,7 @@ package ai.winnow.kernels.simd;
 
 import static ai.winnow.kernels.simd.Lanes.COUNT;
 import static ai.winnow.kernels.simd.Lanes.F;
-import static ai.winnow.kernels.simd.Lanes.FLOAT;
+import static ai.winnow.kernels.simd.Lanes.FLOAT_ALIGNED;
 import static ai.winnow.kernels.simd.Lanes.LE;
 import static ai.winnow.kernels.simd.Lanes.LONG;
 import static ai.winnow.kernels.simd.Lanes.SHORT;
@@ -93,7 +93,7 @@ final class F32BitmaskLinear {
         long v2 = from2;
         long v3 = from3;
         for (int k = 0; k < inputs; k++) {
-            FloatVector input = FloatVector.broadcast(F, ALL.get(FLOAT, x + 4L * k));
+            FloatVector input = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, x + 4L * k));
             int mask0 = ALL.get(SHORT, m0 + 2L * k) & 0xffff;
             s0 = FloatVector.fromMemorySegment(F, ALL, v0, LE)
                     .expand(VectorMask.fromLong(F, mask0))
@@ -130,7 +130,7 @@ final class F32BitmaskLinear {
         long v0 = from0;
         long v1 = from1;
         for (int k = 0; k < inputs; k++) {
-            FloatVector input = FloatVector.broadcast(F, ALL.get(FLOAT, x + 4L * k));
+            FloatVector input = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, x + 4L * k));
             int mask0 = ALL.get(SHORT, m0 + 2L * k) & 0xffff;
             low0 = FloatVector.fromMemorySegment(F, ALL, v0, LE)
                     .expand(VectorMask.fromLong(F, mask0 & 0xff))

@@ -3,6 +3,7 @@ package ai.winnow.kernels.simd;
 import static ai.winnow.kernels.simd.Lanes.COUNT;
 import static ai.winnow.kernels.simd.Lanes.F;
 import static ai.winnow.kernels.simd.Lanes.FLOAT;
+import static ai.winnow.kernels.simd.Lanes.FLOAT_ALIGNED;
 import static ai.winnow.kernels.simd.Lanes.LE;
 import static ai.winnow.kernels.simd.Memory.ALL;
 
@@ -178,7 +179,7 @@ public final class F32ColumnLinear {
         for (int p = 0; p < listed; p++) {
             long j = ColumnOrder.input(index, p);
             FloatVector row = FloatVector.fromMemorySegment(F, ALL, w + j * rowBytes, LE, mask);
-            sum = row.fma(FloatVector.broadcast(F, ALL.get(FLOAT, x + 4 * j)), sum);
+            sum = row.fma(FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, x + 4 * j)), sum);
         }
         sum.intoMemorySegment(ALL, y, LE, mask);
     }

@@ -2,7 +2,7 @@ package ai.winnow.kernels.simd;
 
 import static ai.winnow.kernels.simd.Lanes.COUNT;
 import static ai.winnow.kernels.simd.Lanes.F;
-import static ai.winnow.kernels.simd.Lanes.FLOAT;
+import static ai.winnow.kernels.simd.Lanes.FLOAT_ALIGNED;
 import static ai.winnow.kernels.simd.Lanes.LE;
 import static ai.winnow.kernels.simd.Memory.ALL;
 
@@ -85,22 +85,22 @@ final class GemmTile {
         for (; k < depth; k++) {
             FloatVector low = FloatVector.fromMemorySegment(F, ALL, b + 2 * VECTOR * k, LE);
             FloatVector high = FloatVector.fromMemorySegment(F, ALL, b + 2 * VECTOR * k + VECTOR, LE);
-            FloatVector a0 = FloatVector.broadcast(F, ALL.get(FLOAT, a + 4L * k));
+            FloatVector a0 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, a + 4L * k));
             low0 = low.fma(a0, low0);
             high0 = high.fma(a0, high0);
-            FloatVector a1 = FloatVector.broadcast(F, ALL.get(FLOAT, a + A_PITCH + 4L * k));
+            FloatVector a1 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, a + A_PITCH + 4L * k));
             low1 = low.fma(a1, low1);
             high1 = high.fma(a1, high1);
-            FloatVector a2 = FloatVector.broadcast(F, ALL.get(FLOAT, a + 2 * A_PITCH + 4L * k));
+            FloatVector a2 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, a + 2 * A_PITCH + 4L * k));
             low2 = low.fma(a2, low2);
             high2 = high.fma(a2, high2);
-            FloatVector a3 = FloatVector.broadcast(F, ALL.get(FLOAT, a + 3 * A_PITCH + 4L * k));
+            FloatVector a3 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, a + 3 * A_PITCH + 4L * k));
             low3 = low.fma(a3, low3);
             high3 = high.fma(a3, high3);
-            FloatVector a4 = FloatVector.broadcast(F, ALL.get(FLOAT, a + 4 * A_PITCH + 4L * k));
+            FloatVector a4 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, a + 4 * A_PITCH + 4L * k));
             low4 = low.fma(a4, low4);
             high4 = high.fma(a4, high4);
-            FloatVector a5 = FloatVector.broadcast(F, ALL.get(FLOAT, a + 5 * A_PITCH + 4L * k));
+            FloatVector a5 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, a + 5 * A_PITCH + 4L * k));
             low5 = low.fma(a5, low5);
             high5 = high.fma(a5, high5);
         }
@@ -136,16 +136,16 @@ final class GemmTile {
         for (; k < depth; k++) {
             FloatVector low = FloatVector.fromMemorySegment(F, ALL, b + 2 * VECTOR * k, LE);
             FloatVector high = FloatVector.fromMemorySegment(F, ALL, b + 2 * VECTOR * k + VECTOR, LE);
-            FloatVector a0 = FloatVector.broadcast(F, ALL.get(FLOAT, a + 4L * k));
+            FloatVector a0 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, a + 4L * k));
             low0 = low.fma(a0, low0);
             high0 = high.fma(a0, high0);
-            FloatVector a1 = FloatVector.broadcast(F, ALL.get(FLOAT, a + A_PITCH + 4L * k));
+            FloatVector a1 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, a + A_PITCH + 4L * k));
             low1 = low.fma(a1, low1);
             high1 = high.fma(a1, high1);
-            FloatVector a2 = FloatVector.broadcast(F, ALL.get(FLOAT, a + 2 * A_PITCH + 4L * k));
+            FloatVector a2 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, a + 2 * A_PITCH + 4L * k));
             low2 = low.fma(a2, low2);
             high2 = high.fma(a2, high2);
-            FloatVector a3 = FloatVector.broadcast(F, ALL.get(FLOAT, a + 3 * A_PITCH + 4L * k));
+            FloatVector a3 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, a + 3 * A_PITCH + 4L * k));
             low3 = low.fma(a3, low3);
             high3 = high.fma(a3, high3);
         }
@@ -174,13 +174,13 @@ final class GemmTile {
         for (; k < depth; k++) {
             FloatVector low = FloatVector.fromMemorySegment(F, ALL, b + 2 * VECTOR * k, LE);
             FloatVector high = FloatVector.fromMemorySegment(F, ALL, b + 2 * VECTOR * k + VECTOR, LE);
-            FloatVector a0 = FloatVector.broadcast(F, ALL.get(FLOAT, a + 4L * k));
+            FloatVector a0 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, a + 4L * k));
             low0 = low.fma(a0, low0);
             high0 = high.fma(a0, high0);
-            FloatVector a1 = FloatVector.broadcast(F, ALL.get(FLOAT, a + A_PITCH + 4L * k));
+            FloatVector a1 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, a + A_PITCH + 4L * k));
             low1 = low.fma(a1, low1);
             high1 = high.fma(a1, high1);
-            FloatVector a2 = FloatVector.broadcast(F, ALL.get(FLOAT, a + 2 * A_PITCH + 4L * k));
+            FloatVector a2 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, a + 2 * A_PITCH + 4L * k));
             low2 = low.fma(a2, low2);
             high2 = high.fma(a2, high2);
         }
@@ -204,10 +204,10 @@ final class GemmTile {
         for (; k < depth; k++) {
             FloatVector low = FloatVector.fromMemorySegment(F, ALL, b + 2 * VECTOR * k, LE);
             FloatVector high = FloatVector.fromMemorySegment(F, ALL, b + 2 * VECTOR * k + VECTOR, LE);
-            FloatVector a0 = FloatVector.broadcast(F, ALL.get(FLOAT, a + 4L * k));
+            FloatVector a0 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, a + 4L * k));
             low0 = low.fma(a0, low0);
             high0 = high.fma(a0, high0);
-            FloatVector a1 = FloatVector.broadcast(F, ALL.get(FLOAT, a + A_PITCH + 4L * k));
+            FloatVector a1 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, a + A_PITCH + 4L * k));
             low1 = low.fma(a1, low1);
             high1 = high.fma(a1, high1);
         }
@@ -225,7 +225,7 @@ final class GemmTile {
         for (int k = 0; k < depth; k++) {
             FloatVector low = FloatVector.fromMemorySegment(F, ALL, b + 2 * VECTOR * k, LE);
             FloatVector high = FloatVector.fromMemorySegment(F, ALL, b + 2 * VECTOR * k + VECTOR, LE);
-            FloatVector a0 = FloatVector.broadcast(F, ALL.get(FLOAT, a + 4L * k));
+            FloatVector a0 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, a + 4L * k));
             low0 = low.fma(a0, low0);
             high0 = high.fma(a0, high0);
         }

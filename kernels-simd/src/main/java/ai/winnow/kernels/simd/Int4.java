@@ -6,6 +6,7 @@ import static ai.winnow.kernels.simd.Lanes.DOUBLE_HIGH;
 import static ai.winnow.kernels.simd.Lanes.DOUBLE_LOW;
 import static ai.winnow.kernels.simd.Lanes.F;
 import static ai.winnow.kernels.simd.Lanes.FLOAT;
+import static ai.winnow.kernels.simd.Lanes.FLOAT_ALIGNED;
 import static ai.winnow.kernels.simd.Lanes.I;
 import static ai.winnow.kernels.simd.Lanes.LE;
 import static ai.winnow.kernels.simd.Lanes.ODD_LANES;
@@ -90,7 +91,7 @@ final class Int4 {
             long at = to + outputs(k);
             IntVector v = (IntVector)
                     ByteVector.fromMemorySegment(QUARTER, ALL, row + k, LE).convertShape(VectorOperators.B2I, I, 0);
-            FloatVector scale = FloatVector.broadcast(F, ALL.get(FLOAT, scales + ((k >> shift) << 2)));
+            FloatVector scale = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, scales + ((k >> shift) << 2)));
             v.and(lower)
                     .or(lowerOnes)
                     .reinterpretAsFloats()
@@ -120,7 +121,7 @@ final class Int4 {
         for (int i = 0; i < whole; i += 2 * COUNT) {
             IntVector v = (IntVector) ByteVector.fromMemorySegment(QUARTER, ALL, row + (from + i) / 2, LE)
                     .convertShape(VectorOperators.B2I, I, 0);
-            FloatVector scale = FloatVector.broadcast(F, ALL.get(FLOAT, scales + 4L * ((from + i) / group)));
+            FloatVector scale = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, scales + 4L * ((from + i) / group)));
             FloatVector evens = v.and(lower)
                     .or(lowerOnes)
                     .reinterpretAsFloats()

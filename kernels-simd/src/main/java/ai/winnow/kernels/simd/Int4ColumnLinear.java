@@ -4,6 +4,7 @@ import static ai.winnow.kernels.simd.Lanes.BYTE;
 import static ai.winnow.kernels.simd.Lanes.COUNT;
 import static ai.winnow.kernels.simd.Lanes.F;
 import static ai.winnow.kernels.simd.Lanes.FLOAT;
+import static ai.winnow.kernels.simd.Lanes.FLOAT_ALIGNED;
 import static ai.winnow.kernels.simd.Lanes.I;
 import static ai.winnow.kernels.simd.Lanes.LE;
 import static ai.winnow.kernels.simd.Lanes.QUARTER;
@@ -186,7 +187,7 @@ public final class Int4ColumnLinear {
             FloatVector s1 = FloatVector.fromMemorySegment(F, ALL, to + 64, LE);
             IntVector v0 = (IntVector)
                     ByteVector.fromMemorySegment(QUARTER, ALL, w0 + k, LE).convertShape(VectorOperators.B2I, I, 0);
-            FloatVector m0 = FloatVector.broadcast(F, ALL.get(FLOAT, scale0 + group));
+            FloatVector m0 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, scale0 + group));
             s0 = v0.and(lower)
                     .or(lowerOnes)
                     .reinterpretAsFloats()
@@ -201,7 +202,7 @@ public final class Int4ColumnLinear {
                     .fma(b0, s1);
             IntVector v1 = (IntVector)
                     ByteVector.fromMemorySegment(QUARTER, ALL, w1 + k, LE).convertShape(VectorOperators.B2I, I, 0);
-            FloatVector m1 = FloatVector.broadcast(F, ALL.get(FLOAT, scale1 + group));
+            FloatVector m1 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, scale1 + group));
             s0 = v1.and(lower)
                     .or(lowerOnes)
                     .reinterpretAsFloats()
@@ -216,7 +217,7 @@ public final class Int4ColumnLinear {
                     .fma(b1, s1);
             IntVector v2 = (IntVector)
                     ByteVector.fromMemorySegment(QUARTER, ALL, w2 + k, LE).convertShape(VectorOperators.B2I, I, 0);
-            FloatVector m2 = FloatVector.broadcast(F, ALL.get(FLOAT, scale2 + group));
+            FloatVector m2 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, scale2 + group));
             s0 = v2.and(lower)
                     .or(lowerOnes)
                     .reinterpretAsFloats()
@@ -231,7 +232,7 @@ public final class Int4ColumnLinear {
                     .fma(b2, s1);
             IntVector v3 = (IntVector)
                     ByteVector.fromMemorySegment(QUARTER, ALL, w3 + k, LE).convertShape(VectorOperators.B2I, I, 0);
-            FloatVector m3 = FloatVector.broadcast(F, ALL.get(FLOAT, scale3 + group));
+            FloatVector m3 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, scale3 + group));
             s0 = v3.and(lower)
                     .or(lowerOnes)
                     .reinterpretAsFloats()
@@ -267,7 +268,7 @@ public final class Int4ColumnLinear {
             FloatVector s1 = FloatVector.fromMemorySegment(F, ALL, to + 64, LE);
             IntVector v0 = (IntVector)
                     ByteVector.fromMemorySegment(QUARTER, ALL, w0 + k, LE).convertShape(VectorOperators.B2I, I, 0);
-            FloatVector m0 = FloatVector.broadcast(F, ALL.get(FLOAT, scale0 + group));
+            FloatVector m0 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, scale0 + group));
             s0 = v0.and(lower)
                     .or(lowerOnes)
                     .reinterpretAsFloats()
@@ -282,7 +283,7 @@ public final class Int4ColumnLinear {
                     .fma(b0, s1);
             IntVector v1 = (IntVector)
                     ByteVector.fromMemorySegment(QUARTER, ALL, w1 + k, LE).convertShape(VectorOperators.B2I, I, 0);
-            FloatVector m1 = FloatVector.broadcast(F, ALL.get(FLOAT, scale1 + group));
+            FloatVector m1 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, scale1 + group));
             s0 = v1.and(lower)
                     .or(lowerOnes)
                     .reinterpretAsFloats()
@@ -314,7 +315,7 @@ public final class Int4ColumnLinear {
             FloatVector s1 = FloatVector.fromMemorySegment(F, ALL, to + 64, LE);
             IntVector v0 = (IntVector)
                     ByteVector.fromMemorySegment(QUARTER, ALL, w0 + k, LE).convertShape(VectorOperators.B2I, I, 0);
-            FloatVector m0 = FloatVector.broadcast(F, ALL.get(FLOAT, scale0 + ((k >> shift) << 2)));
+            FloatVector m0 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, scale0 + ((k >> shift) << 2)));
             s0 = v0.and(lower)
                     .or(lowerOnes)
                     .reinterpretAsFloats()

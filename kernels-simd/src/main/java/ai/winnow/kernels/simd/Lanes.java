@@ -33,6 +33,14 @@ final class Lanes {
 
     static final ByteOrder LE = ByteOrder.LITTLE_ENDIAN;
     static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(LE);
+
+    /**
+     * For numbers that are broadcast, of activations and scratch, which lie on multiples of four. C2 loads an aligned float straight into all lanes; an
+     * unaligned one goes through a general register first. With AVX2, where a vector is multiplied in half the time, the product of matrices took 2.2 times
+     * as long (Zen 3).
+     */
+    static final ValueLayout.OfFloat FLOAT_ALIGNED = ValueLayout.JAVA_FLOAT.withOrder(LE);
+
     static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED.withOrder(LE);
     static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(LE);
     static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG_UNALIGNED.withOrder(LE);

@@ -4,6 +4,7 @@ import static ai.winnow.kernels.simd.GemmTile.A_PITCH;
 import static ai.winnow.kernels.simd.Lanes.COUNT;
 import static ai.winnow.kernels.simd.Lanes.F;
 import static ai.winnow.kernels.simd.Lanes.FLOAT;
+import static ai.winnow.kernels.simd.Lanes.FLOAT_ALIGNED;
 import static ai.winnow.kernels.simd.Lanes.LE;
 import static ai.winnow.kernels.simd.Memory.ALL;
 
@@ -70,7 +71,7 @@ final class TileSoftmax {
     /** Adds the weights of a piece to sums that take their factor before. */
     static void sum(long s, int rows, int width, long factors, long sums) {
         for (int row = 0; row < rows; row++) {
-            FloatVector factor = FloatVector.broadcast(F, ALL.get(FLOAT, factors + 4L * row));
+            FloatVector factor = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, factors + 4L * row));
             FloatVector sum = FloatVector.fromMemorySegment(F, ALL, sums + VECTOR * row, LE)
                     .mul(factor);
             long end = s + A_PITCH * row + 4L * width;
