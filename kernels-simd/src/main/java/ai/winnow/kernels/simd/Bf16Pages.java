@@ -4,7 +4,7 @@ import static ai.winnow.kernels.simd.Lanes.BIT1_LANES;
 import static ai.winnow.kernels.simd.Lanes.BIT2_LANES;
 import static ai.winnow.kernels.simd.Lanes.COUNT;
 import static ai.winnow.kernels.simd.Lanes.F;
-import static ai.winnow.kernels.simd.Lanes.FLOAT;
+import static ai.winnow.kernels.simd.Lanes.FLOAT_ALIGNED;
 import static ai.winnow.kernels.simd.Lanes.I;
 import static ai.winnow.kernels.simd.Lanes.INT;
 import static ai.winnow.kernels.simd.Lanes.LE;
@@ -20,7 +20,7 @@ import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.VectorOperators;
 
 /**
- * Four query heads over rows of a page of bf16 keys or values {@code [rows, width]}, width a multiple of two vectors of floats: every
+ * Query heads over rows of a page of bf16 keys or values {@code [rows, width]}, width a multiple of two vectors of floats: every
  * key and value is loaded once. All places are addresses; {@code touch} is the
  * state of {@link PageTouch}.
  *
@@ -144,16 +144,16 @@ final class Bf16Pages {
             IntVector two = IntVector.fromMemorySegment(I, ALL, v + row * rowBytes, LE);
             FloatVector a = two.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
             FloatVector b = two.and(upper).reinterpretAsFloats();
-            FloatVector p0 = FloatVector.broadcast(F, ALL.get(FLOAT, p + 16L * row));
+            FloatVector p0 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, p + 16L * row));
             a0 = a.fma(p0, a0);
             b0 = b.fma(p0, b0);
-            FloatVector p1 = FloatVector.broadcast(F, ALL.get(FLOAT, p + 16L * row + 4));
+            FloatVector p1 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, p + 16L * row + 4));
             a1 = a.fma(p1, a1);
             b1 = b.fma(p1, b1);
-            FloatVector p2 = FloatVector.broadcast(F, ALL.get(FLOAT, p + 16L * row + 8));
+            FloatVector p2 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, p + 16L * row + 8));
             a2 = a.fma(p2, a2);
             b2 = b.fma(p2, b2);
-            FloatVector p3 = FloatVector.broadcast(F, ALL.get(FLOAT, p + 16L * row + 12));
+            FloatVector p3 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, p + 16L * row + 12));
             a3 = a.fma(p3, a3);
             b3 = b.fma(p3, b3);
             long line = ALL.get(INT, next + 4L * row);
@@ -164,17 +164,162 @@ final class Bf16Pages {
         long y1 = y + 2 * rowBytes;
         long y2 = y + 4 * rowBytes;
         long y3 = y + 6 * rowBytes;
-        FloatVector f0 = FloatVector.broadcast(F, ALL.get(FLOAT, factor));
+        FloatVector f0 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, factor));
         FloatVector.fromMemorySegment(F, ALL, y, LE).fma(f0, a0).intoMemorySegment(ALL, y, LE);
         FloatVector.fromMemorySegment(F, ALL, y + VECTOR, LE).fma(f0, b0).intoMemorySegment(ALL, y + VECTOR, LE);
-        FloatVector f1 = FloatVector.broadcast(F, ALL.get(FLOAT, factor + 4));
+        FloatVector f1 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, factor + 4));
         FloatVector.fromMemorySegment(F, ALL, y1, LE).fma(f1, a1).intoMemorySegment(ALL, y1, LE);
         FloatVector.fromMemorySegment(F, ALL, y1 + VECTOR, LE).fma(f1, b1).intoMemorySegment(ALL, y1 + VECTOR, LE);
-        FloatVector f2 = FloatVector.broadcast(F, ALL.get(FLOAT, factor + 8));
+        FloatVector f2 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, factor + 8));
         FloatVector.fromMemorySegment(F, ALL, y2, LE).fma(f2, a2).intoMemorySegment(ALL, y2, LE);
         FloatVector.fromMemorySegment(F, ALL, y2 + VECTOR, LE).fma(f2, b2).intoMemorySegment(ALL, y2 + VECTOR, LE);
-        FloatVector f3 = FloatVector.broadcast(F, ALL.get(FLOAT, factor + 12));
+        FloatVector f3 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, factor + 12));
         FloatVector.fromMemorySegment(F, ALL, y3, LE).fma(f3, a3).intoMemorySegment(ALL, y3, LE);
         FloatVector.fromMemorySegment(F, ALL, y3 + VECTOR, LE).fma(f3, b3).intoMemorySegment(ALL, y3 + VECTOR, LE);
+    }
+
+    /**
+     * s[key][head] = q[head] . k[key] of one or two heads: four of them a step, so of four or two keys. Writes a vector behind the last
+     * but three.
+     */
+    static void fewScores(long k, long rowBytes, int heads, long q, long s, int steps, long touch) {
+        long next = ALL.get(LONG, touch);
+        long nextKeys = ALL.get(LONG, touch + PageTouch.KEYS);
+        long nextValues = ALL.get(LONG, touch + PageTouch.VALUES);
+        int seen = 0;
+        long r1 = 1 / heads * rowBytes;
+        long r2 = 2 / heads * rowBytes;
+        long r3 = 3 / heads * rowBytes;
+        long other = 2L * (heads - 1) * rowBytes;
+        IntVector upper = IntVector.broadcast(I, HIGH);
+        for (int step = 0; step < steps; step++) {
+            long k0 = k + 4L / heads * step * rowBytes;
+            long end = k0 + rowBytes;
+            long at = q;
+            FloatVector a0 = FloatVector.zero(F);
+            FloatVector a1 = a0;
+            FloatVector a2 = a0;
+            FloatVector a3 = a0;
+            FloatVector b0 = a0;
+            FloatVector b1 = a0;
+            FloatVector b2 = a0;
+            FloatVector b3 = a0;
+            while (k0 != end) {
+                FloatVector x0 = FloatVector.fromMemorySegment(F, ALL, at, LE);
+                FloatVector x1 = FloatVector.fromMemorySegment(F, ALL, at + VECTOR, LE);
+                FloatVector y0 = FloatVector.fromMemorySegment(F, ALL, at + other, LE);
+                FloatVector y1 = FloatVector.fromMemorySegment(F, ALL, at + other + VECTOR, LE);
+                IntVector two0 = IntVector.fromMemorySegment(I, ALL, k0, LE);
+                a0 = two0.lanewise(VectorOperators.LSHL, 16)
+                        .reinterpretAsFloats()
+                        .fma(x0, a0);
+                b0 = two0.and(upper).reinterpretAsFloats().fma(x1, b0);
+                IntVector two1 = IntVector.fromMemorySegment(I, ALL, k0 + r1, LE);
+                a1 = two1.lanewise(VectorOperators.LSHL, 16)
+                        .reinterpretAsFloats()
+                        .fma(y0, a1);
+                b1 = two1.and(upper).reinterpretAsFloats().fma(y1, b1);
+                IntVector two2 = IntVector.fromMemorySegment(I, ALL, k0 + r2, LE);
+                a2 = two2.lanewise(VectorOperators.LSHL, 16)
+                        .reinterpretAsFloats()
+                        .fma(x0, a2);
+                b2 = two2.and(upper).reinterpretAsFloats().fma(x1, b2);
+                IntVector two3 = IntVector.fromMemorySegment(I, ALL, k0 + r3, LE);
+                a3 = two3.lanewise(VectorOperators.LSHL, 16)
+                        .reinterpretAsFloats()
+                        .fma(y0, a3);
+                b3 = two3.and(upper).reinterpretAsFloats().fma(y1, b3);
+                k0 += VECTOR;
+                long line = ALL.get(INT, next);
+                seen ^= ALL.get(INT, nextKeys + line) ^ ALL.get(INT, nextValues + line);
+                next += 4;
+                at += 2 * VECTOR;
+            }
+            a0 = a0.add(b0);
+            a1 = a1.add(b1);
+            a2 = a2.add(b2);
+            a3 = a3.add(b3);
+            FloatVector a01 =
+                    a0.blend(a1, ODD_LANES).add(a1.blend(a0, ODD_LANES).rearrange(SWAP1));
+            FloatVector a23 =
+                    a2.blend(a3, ODD_LANES).add(a3.blend(a2, ODD_LANES).rearrange(SWAP1));
+            FloatVector a =
+                    a01.blend(a23, BIT1_LANES).add(a23.blend(a01, BIT1_LANES).rearrange(SWAP2));
+            if (COUNT > 4) {
+                a = a.add(a.rearrange(Lanes.FOLD4));
+                if (COUNT > 8) {
+                    a = a.add(a.rearrange(Lanes.FOLD8));
+                }
+            }
+            a.intoMemorySegment(ALL, s + 16L * step, LE);
+        }
+        ALL.set(LONG, touch, next);
+        ALL.set(INT, touch + PageTouch.SEEN, seen);
+    }
+
+    /**
+     * y[head] = y[head] * factor[head] + sum of p[row][head] * v[row] of one or two heads, of two vectors: four products a step, of
+     * rows whose first four addresses (with two heads each twice) lie at {@code from}.
+     */
+    static void fewWeigh(
+            long from, long at, long step, int heads, long p, int steps, long factor, long y, long pitch, long touch) {
+        long next = ALL.get(LONG, touch);
+        long nextKeys = ALL.get(LONG, touch + PageTouch.KEYS);
+        long nextValues = ALL.get(LONG, touch + PageTouch.VALUES);
+        int seen = 0;
+        long v0 = ALL.get(LONG, from) + at;
+        long v1 = ALL.get(LONG, from + 8) + at;
+        long v2 = ALL.get(LONG, from + 16) + at;
+        long v3 = ALL.get(LONG, from + 24) + at;
+        IntVector upper = IntVector.broadcast(I, HIGH);
+        FloatVector a0 = FloatVector.zero(F);
+        FloatVector a1 = a0;
+        FloatVector a2 = a0;
+        FloatVector a3 = a0;
+        FloatVector b0 = a0;
+        FloatVector b1 = a0;
+        FloatVector b2 = a0;
+        FloatVector b3 = a0;
+        for (int i = 0; i < steps; i++) {
+            long row = i * step;
+            FloatVector p0 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, p + 16L * i));
+            IntVector two0 = IntVector.fromMemorySegment(I, ALL, v0 + row, LE);
+            a0 = two0.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p0, a0);
+            b0 = two0.and(upper).reinterpretAsFloats().fma(p0, b0);
+            FloatVector p1 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, p + 16L * i + 4));
+            IntVector two1 = IntVector.fromMemorySegment(I, ALL, v1 + row, LE);
+            a1 = two1.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p1, a1);
+            b1 = two1.and(upper).reinterpretAsFloats().fma(p1, b1);
+            FloatVector p2 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, p + 16L * i + 8));
+            IntVector two2 = IntVector.fromMemorySegment(I, ALL, v2 + row, LE);
+            a2 = two2.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p2, a2);
+            b2 = two2.and(upper).reinterpretAsFloats().fma(p2, b2);
+            FloatVector p3 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, p + 16L * i + 12));
+            IntVector two3 = IntVector.fromMemorySegment(I, ALL, v3 + row, LE);
+            a3 = two3.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().fma(p3, a3);
+            b3 = two3.and(upper).reinterpretAsFloats().fma(p3, b3);
+            long line0 = ALL.get(INT, next + 8L * i);
+            seen ^= ALL.get(INT, nextKeys + line0) ^ ALL.get(INT, nextValues + line0);
+            long line1 = ALL.get(INT, next + 8L * i + 4);
+            seen ^= ALL.get(INT, nextKeys + line1) ^ ALL.get(INT, nextValues + line1);
+        }
+        ALL.set(LONG, touch, next + 8L * steps);
+        ALL.set(INT, touch + PageTouch.SEEN, seen);
+        a0 = a0.add(a2);
+        b0 = b0.add(b2);
+        a1 = a1.add(a3);
+        b1 = b1.add(b3);
+        if (heads == 1) {
+            a0 = a0.add(a1);
+            b0 = b0.add(b1);
+        } else {
+            long y1 = y + pitch;
+            FloatVector f1 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, factor + 4));
+            FloatVector.fromMemorySegment(F, ALL, y1, LE).fma(f1, a1).intoMemorySegment(ALL, y1, LE);
+            FloatVector.fromMemorySegment(F, ALL, y1 + VECTOR, LE).fma(f1, b1).intoMemorySegment(ALL, y1 + VECTOR, LE);
+        }
+        FloatVector f0 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, factor));
+        FloatVector.fromMemorySegment(F, ALL, y, LE).fma(f0, a0).intoMemorySegment(ALL, y, LE);
+        FloatVector.fromMemorySegment(F, ALL, y + VECTOR, LE).fma(f0, b0).intoMemorySegment(ALL, y + VECTOR, LE);
     }
 }

@@ -4,7 +4,7 @@ import static ai.winnow.kernels.simd.Lanes.BIT1_LANES;
 import static ai.winnow.kernels.simd.Lanes.BIT2_LANES;
 import static ai.winnow.kernels.simd.Lanes.COUNT;
 import static ai.winnow.kernels.simd.Lanes.F;
-import static ai.winnow.kernels.simd.Lanes.FLOAT;
+import static ai.winnow.kernels.simd.Lanes.FLOAT_ALIGNED;
 import static ai.winnow.kernels.simd.Lanes.INT;
 import static ai.winnow.kernels.simd.Lanes.LE;
 import static ai.winnow.kernels.simd.Lanes.LONG;
@@ -17,7 +17,7 @@ import static ai.winnow.kernels.simd.Memory.ALL;
 import jdk.incubator.vector.FloatVector;
 
 /**
- * Four query heads over rows of a page of f32 keys or values {@code [rows, width]}, width a multiple of two vectors: every key and
+ * Query heads over rows of a page of f32 keys or values {@code [rows, width]}, width a multiple of two vectors: every key and
  * value is loaded once. All places are addresses; {@code touch} is the
  * state of {@link PageTouch}.
  *
@@ -117,16 +117,16 @@ final class F32Pages {
         for (int row = 0; row < rows; row++) {
             FloatVector a = FloatVector.fromMemorySegment(F, ALL, v + row * rowBytes, LE);
             FloatVector b = FloatVector.fromMemorySegment(F, ALL, v + row * rowBytes + VECTOR, LE);
-            FloatVector p0 = FloatVector.broadcast(F, ALL.get(FLOAT, p + 16L * row));
+            FloatVector p0 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, p + 16L * row));
             a0 = a.fma(p0, a0);
             b0 = b.fma(p0, b0);
-            FloatVector p1 = FloatVector.broadcast(F, ALL.get(FLOAT, p + 16L * row + 4));
+            FloatVector p1 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, p + 16L * row + 4));
             a1 = a.fma(p1, a1);
             b1 = b.fma(p1, b1);
-            FloatVector p2 = FloatVector.broadcast(F, ALL.get(FLOAT, p + 16L * row + 8));
+            FloatVector p2 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, p + 16L * row + 8));
             a2 = a.fma(p2, a2);
             b2 = b.fma(p2, b2);
-            FloatVector p3 = FloatVector.broadcast(F, ALL.get(FLOAT, p + 16L * row + 12));
+            FloatVector p3 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, p + 16L * row + 12));
             a3 = a.fma(p3, a3);
             b3 = b.fma(p3, b3);
             long line = ALL.get(INT, next + 4L * row);
@@ -137,17 +137,146 @@ final class F32Pages {
         long y1 = y + rowBytes;
         long y2 = y + 2 * rowBytes;
         long y3 = y + 3 * rowBytes;
-        FloatVector f0 = FloatVector.broadcast(F, ALL.get(FLOAT, factor));
+        FloatVector f0 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, factor));
         FloatVector.fromMemorySegment(F, ALL, y, LE).fma(f0, a0).intoMemorySegment(ALL, y, LE);
         FloatVector.fromMemorySegment(F, ALL, y + VECTOR, LE).fma(f0, b0).intoMemorySegment(ALL, y + VECTOR, LE);
-        FloatVector f1 = FloatVector.broadcast(F, ALL.get(FLOAT, factor + 4));
+        FloatVector f1 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, factor + 4));
         FloatVector.fromMemorySegment(F, ALL, y1, LE).fma(f1, a1).intoMemorySegment(ALL, y1, LE);
         FloatVector.fromMemorySegment(F, ALL, y1 + VECTOR, LE).fma(f1, b1).intoMemorySegment(ALL, y1 + VECTOR, LE);
-        FloatVector f2 = FloatVector.broadcast(F, ALL.get(FLOAT, factor + 8));
+        FloatVector f2 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, factor + 8));
         FloatVector.fromMemorySegment(F, ALL, y2, LE).fma(f2, a2).intoMemorySegment(ALL, y2, LE);
         FloatVector.fromMemorySegment(F, ALL, y2 + VECTOR, LE).fma(f2, b2).intoMemorySegment(ALL, y2 + VECTOR, LE);
-        FloatVector f3 = FloatVector.broadcast(F, ALL.get(FLOAT, factor + 12));
+        FloatVector f3 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, factor + 12));
         FloatVector.fromMemorySegment(F, ALL, y3, LE).fma(f3, a3).intoMemorySegment(ALL, y3, LE);
         FloatVector.fromMemorySegment(F, ALL, y3 + VECTOR, LE).fma(f3, b3).intoMemorySegment(ALL, y3 + VECTOR, LE);
+    }
+
+    /**
+     * s[key][head] = q[head] . k[key] of one or two heads: four of them a step, so of four or two keys. Writes a vector behind the last
+     * but three.
+     */
+    static void fewScores(long k, long rowBytes, int heads, long q, long s, int steps, long touch) {
+        long next = ALL.get(LONG, touch);
+        long nextKeys = ALL.get(LONG, touch + PageTouch.KEYS);
+        long nextValues = ALL.get(LONG, touch + PageTouch.VALUES);
+        int seen = 0;
+        long r1 = 1 / heads * rowBytes;
+        long r2 = 2 / heads * rowBytes;
+        long r3 = 3 / heads * rowBytes;
+        long other = (heads - 1) * rowBytes;
+        for (int step = 0; step < steps; step++) {
+            long k0 = k + 4L / heads * step * rowBytes;
+            long end = k0 + rowBytes;
+            long at = q;
+            FloatVector a0 = FloatVector.zero(F);
+            FloatVector a1 = a0;
+            FloatVector a2 = a0;
+            FloatVector a3 = a0;
+            FloatVector b0 = a0;
+            FloatVector b1 = a0;
+            FloatVector b2 = a0;
+            FloatVector b3 = a0;
+            while (k0 != end) {
+                FloatVector x0 = FloatVector.fromMemorySegment(F, ALL, at, LE);
+                FloatVector x1 = FloatVector.fromMemorySegment(F, ALL, at + VECTOR, LE);
+                FloatVector y0 = FloatVector.fromMemorySegment(F, ALL, at + other, LE);
+                FloatVector y1 = FloatVector.fromMemorySegment(F, ALL, at + other + VECTOR, LE);
+                a0 = FloatVector.fromMemorySegment(F, ALL, k0, LE).fma(x0, a0);
+                b0 = FloatVector.fromMemorySegment(F, ALL, k0 + VECTOR, LE).fma(x1, b0);
+                a1 = FloatVector.fromMemorySegment(F, ALL, k0 + r1, LE).fma(y0, a1);
+                b1 = FloatVector.fromMemorySegment(F, ALL, k0 + r1 + VECTOR, LE).fma(y1, b1);
+                a2 = FloatVector.fromMemorySegment(F, ALL, k0 + r2, LE).fma(x0, a2);
+                b2 = FloatVector.fromMemorySegment(F, ALL, k0 + r2 + VECTOR, LE).fma(x1, b2);
+                a3 = FloatVector.fromMemorySegment(F, ALL, k0 + r3, LE).fma(y0, a3);
+                b3 = FloatVector.fromMemorySegment(F, ALL, k0 + r3 + VECTOR, LE).fma(y1, b3);
+                k0 += 2 * VECTOR;
+                long line0 = ALL.get(INT, next);
+                seen ^= ALL.get(INT, nextKeys + line0) ^ ALL.get(INT, nextValues + line0);
+                long line1 = ALL.get(INT, next + 4);
+                seen ^= ALL.get(INT, nextKeys + line1) ^ ALL.get(INT, nextValues + line1);
+                next += 8;
+                at += 2 * VECTOR;
+            }
+            a0 = a0.add(b0);
+            a1 = a1.add(b1);
+            a2 = a2.add(b2);
+            a3 = a3.add(b3);
+            FloatVector a01 =
+                    a0.blend(a1, ODD_LANES).add(a1.blend(a0, ODD_LANES).rearrange(SWAP1));
+            FloatVector a23 =
+                    a2.blend(a3, ODD_LANES).add(a3.blend(a2, ODD_LANES).rearrange(SWAP1));
+            FloatVector a =
+                    a01.blend(a23, BIT1_LANES).add(a23.blend(a01, BIT1_LANES).rearrange(SWAP2));
+            if (COUNT > 4) {
+                a = a.add(a.rearrange(Lanes.FOLD4));
+                if (COUNT > 8) {
+                    a = a.add(a.rearrange(Lanes.FOLD8));
+                }
+            }
+            a.intoMemorySegment(ALL, s + 16L * step, LE);
+        }
+        ALL.set(LONG, touch, next);
+        ALL.set(INT, touch + PageTouch.SEEN, seen);
+    }
+
+    /**
+     * y[head] = y[head] * factor[head] + sum of p[row][head] * v[row] of one or two heads, of two vectors: four products a step, of
+     * rows whose first four addresses (with two heads each twice) lie at {@code from}.
+     */
+    static void fewWeigh(
+            long from, long at, long step, int heads, long p, int steps, long factor, long y, long pitch, long touch) {
+        long next = ALL.get(LONG, touch);
+        long nextKeys = ALL.get(LONG, touch + PageTouch.KEYS);
+        long nextValues = ALL.get(LONG, touch + PageTouch.VALUES);
+        int seen = 0;
+        long v0 = ALL.get(LONG, from) + at;
+        long v1 = ALL.get(LONG, from + 8) + at;
+        long v2 = ALL.get(LONG, from + 16) + at;
+        long v3 = ALL.get(LONG, from + 24) + at;
+        FloatVector a0 = FloatVector.zero(F);
+        FloatVector a1 = a0;
+        FloatVector a2 = a0;
+        FloatVector a3 = a0;
+        FloatVector b0 = a0;
+        FloatVector b1 = a0;
+        FloatVector b2 = a0;
+        FloatVector b3 = a0;
+        for (int i = 0; i < steps; i++) {
+            long row = i * step;
+            FloatVector p0 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, p + 16L * i));
+            a0 = FloatVector.fromMemorySegment(F, ALL, v0 + row, LE).fma(p0, a0);
+            b0 = FloatVector.fromMemorySegment(F, ALL, v0 + row + VECTOR, LE).fma(p0, b0);
+            FloatVector p1 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, p + 16L * i + 4));
+            a1 = FloatVector.fromMemorySegment(F, ALL, v1 + row, LE).fma(p1, a1);
+            b1 = FloatVector.fromMemorySegment(F, ALL, v1 + row + VECTOR, LE).fma(p1, b1);
+            FloatVector p2 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, p + 16L * i + 8));
+            a2 = FloatVector.fromMemorySegment(F, ALL, v2 + row, LE).fma(p2, a2);
+            b2 = FloatVector.fromMemorySegment(F, ALL, v2 + row + VECTOR, LE).fma(p2, b2);
+            FloatVector p3 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, p + 16L * i + 12));
+            a3 = FloatVector.fromMemorySegment(F, ALL, v3 + row, LE).fma(p3, a3);
+            b3 = FloatVector.fromMemorySegment(F, ALL, v3 + row + VECTOR, LE).fma(p3, b3);
+            long line0 = ALL.get(INT, next + 8L * i);
+            seen ^= ALL.get(INT, nextKeys + line0) ^ ALL.get(INT, nextValues + line0);
+            long line1 = ALL.get(INT, next + 8L * i + 4);
+            seen ^= ALL.get(INT, nextKeys + line1) ^ ALL.get(INT, nextValues + line1);
+        }
+        ALL.set(LONG, touch, next + 8L * steps);
+        ALL.set(INT, touch + PageTouch.SEEN, seen);
+        a0 = a0.add(a2);
+        b0 = b0.add(b2);
+        a1 = a1.add(a3);
+        b1 = b1.add(b3);
+        if (heads == 1) {
+            a0 = a0.add(a1);
+            b0 = b0.add(b1);
+        } else {
+            long y1 = y + pitch;
+            FloatVector f1 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, factor + 4));
+            FloatVector.fromMemorySegment(F, ALL, y1, LE).fma(f1, a1).intoMemorySegment(ALL, y1, LE);
+            FloatVector.fromMemorySegment(F, ALL, y1 + VECTOR, LE).fma(f1, b1).intoMemorySegment(ALL, y1 + VECTOR, LE);
+        }
+        FloatVector f0 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, factor));
+        FloatVector.fromMemorySegment(F, ALL, y, LE).fma(f0, a0).intoMemorySegment(ALL, y, LE);
+        FloatVector.fromMemorySegment(F, ALL, y + VECTOR, LE).fma(f0, b0).intoMemorySegment(ALL, y + VECTOR, LE);
     }
 }

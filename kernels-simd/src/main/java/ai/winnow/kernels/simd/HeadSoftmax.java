@@ -10,8 +10,8 @@ import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorOperators;
 
 /**
- * Softmax of four heads over scores {@code [keys, 4]} in units of log 2 that come a piece at a time (Milakov and Gimelshein 2018): a
- * lane belongs to head {@code lane % 4}. The state is three vectors: the greatest so far (the same in all lanes of a head), the sum
+ * Softmax of one, two or four heads over scores {@code [keys, heads]} in units of log 2 that come a piece at a time (Milakov and
+ * Gimelshein 2018): a lane belongs to head {@code lane % heads}. The state is three vectors: the greatest so far (the same in all lanes of a head), the sum
  * relative to it (parts of it in each), and the factor that what was summed before the last piece takes.
  */
 final class HeadSoftmax {
@@ -34,15 +34,15 @@ final class HeadSoftmax {
      * @param s with room for one vector more
      * @param n floats, a multiple of the lanes; scores that do not count are negative infinity
      */
-    static void piece(long s, int n, long state) {
+    static void piece(long s, int n, int heads, long state) {
         FloatVector.fromMemorySegment(F, ALL, state, LE).intoMemorySegment(ALL, s + 4L * n, LE);
-        greatest(s, n, state);
+        greatest(s, n, heads, state);
         Exponential2.of(s, n + COUNT, state);
         sum(s, n, state);
     }
 
     /** A score that is NaN is not the greatest: its weight will be NaN anyway. */
-    private static void greatest(long s, int n, long state) {
+    private static void greatest(long s, int n, int heads, long state) {
         FloatVector most = FloatVector.fromMemorySegment(F, ALL, state, LE);
         for (int i = 0; i < n; i += COUNT) {
             FloatVector x = FloatVector.fromMemorySegment(F, ALL, s + 4L * i, LE);
@@ -54,6 +54,14 @@ final class HeadSoftmax {
         }
         if (COUNT > 4) {
             FloatVector other = most.rearrange(Lanes.FOLD4);
+            most = most.blend(other, other.compare(VectorOperators.GT, most));
+        }
+        if (heads < 4) {
+            FloatVector other = most.rearrange(Lanes.FOLD2);
+            most = most.blend(other, other.compare(VectorOperators.GT, most));
+        }
+        if (heads < 2) {
+            FloatVector other = most.rearrange(Lanes.FOLD1);
             most = most.blend(other, other.compare(VectorOperators.GT, most));
         }
         most.intoMemorySegment(ALL, state, LE);
@@ -71,9 +79,9 @@ final class HeadSoftmax {
     }
 
     /** The sum of all weights of {@code head}, after the last piece. */
-    static float total(long state, int head) {
+    static float total(long state, int head, int heads) {
         float total = 0;
-        for (int lane = head; lane < COUNT; lane += 4) {
+        for (int lane = head; lane < COUNT; lane += heads) {
             total += ALL.get(FLOAT, state + SUM + 4L * lane);
         }
         return total;

@@ -51,6 +51,9 @@ final class Lanes {
 
     static final VectorShuffle<Float> DOUBLE_HIGH = VectorShuffle.fromOp(F, i -> i / 2 + COUNT / 2);
 
+    /** Lane i from i / 4. */
+    static final VectorShuffle<Float> FOURFOLD_LOW = VectorShuffle.fromOp(F, i -> i / 4);
+
     /** Lane i from 2i and from 2i + 1, twice over: the even and the odd elements. See {@link #UPPER_LANES}. */
     static final VectorShuffle<Float> EVENS = VectorShuffle.fromOp(F, i -> 2 * i % COUNT);
 

@@ -11,16 +11,28 @@ import ai.winnow.tensor.DType;
  * How rows of keys and values are read.
  *
  * @param width floats of a row in scratch: of the head size filled up to two vectors
- * @param direct whether pages are read as they are: their rows fill their vectors and have no scales
- * @param paired whether they are read as bf16, two elements a lane
+ * @param read type of the rows that are read: of the cache, or, where rows do not fill their vectors, F32, a copy in scratch
  */
-record PageRows(KvShape shape, int width, boolean direct, boolean paired) {
+record PageRows(KvShape shape, int width, DType read) {
 
     static PageRows of(KvShape shape) {
         int pair = 2 * COUNT;
         int width = (shape.headDim() + pair - 1) / pair * pair;
-        boolean direct = width == shape.headDim() && shape.dtype() != DType.I8;
-        return new PageRows(shape, width, direct, direct && shape.dtype() == DType.BF16);
+        return new PageRows(shape, width, width == shape.headDim() ? shape.dtype() : DType.F32);
+    }
+
+    /** Whether pages are read as they are, and their elements are their numbers. */
+    boolean direct() {
+        return !staged() && read != DType.I8;
+    }
+
+    /** Whether rows are read as bf16, two elements a lane. */
+    boolean paired() {
+        return read == DType.BF16;
+    }
+
+    private boolean staged() {
+        return width != shape.headDim();
     }
 
     /** How kernels are named that read pages of {@code type}. */
@@ -34,17 +46,17 @@ record PageRows(KvShape shape, int width, boolean direct, boolean paired) {
 
     /** Bytes of a row as it is read. */
     long rowBytes() {
-        return (paired ? 2L : 4L) * width;
+        return read.bytes(width);
     }
 
     /** Bytes of a page in scratch, if pages are put there. */
     long stagedBytes() {
-        return direct ? 0 : 4L * KvShape.PAGE_ROWS * width;
+        return !staged() ? 0 : 4L * KvShape.PAGE_ROWS * width;
     }
 
     /** The page, or, where it cannot be read as it is, its first rows at {@code to}. */
     long staged(long page, int rows, long to) {
-        if (direct) {
+        if (!staged()) {
             return page;
         }
         widen(page, rows, to);
@@ -73,7 +85,7 @@ record PageRows(KvShape shape, int width, boolean direct, boolean paired) {
     /** The query of a head times {@code scale}, as rows are multiplied with it. */
     void query(long query, float scale, long to) {
         int headDim = shape.headDim();
-        if (paired) {
+        if (paired()) {
             RowOrder.pair(query, headDim, scale, to);
         } else {
             Elementwise.scale(query, scale, to, headDim);
@@ -85,7 +97,7 @@ record PageRows(KvShape shape, int width, boolean direct, boolean paired) {
 
     /** Sums times {@code share}, to where a head of the result lies. */
     void result(long sums, float share, long out) {
-        if (paired) {
+        if (paired()) {
             ColumnOrder.finishPaired(sums, 0, width, width, 1f);
         }
         Elementwise.scale(sums, share, out, shape.headDim());

@@ -3,30 +3,40 @@ package ai.winnow.kernels.simd;
 import static ai.winnow.kernels.simd.Lanes.COUNT;
 import static ai.winnow.kernels.simd.Lanes.FLOAT;
 import static ai.winnow.kernels.simd.Lanes.INT;
+import static ai.winnow.kernels.simd.Lanes.LONG;
 import static ai.winnow.kernels.simd.Memory.ALL;
 
 import ai.winnow.ir.Attention;
 import ai.winnow.ir.KvShape;
+import ai.winnow.tensor.DType;
 import ai.winnow.tensor.Tensor;
 import java.lang.foreign.MemorySegment;
 
 /**
- * One row over the pages of one key-value head, with all query heads that share it, in fours. Traffic: the pages once.
+ * One row over the pages of one key-value head, with all query heads that share it: one, two, or more in fours. Traffic: the pages
+ * once.
  *
  * <p>Scratch: the scaled queries and the sums {@code [heads, width]}, the softmax's state of each four heads, the scores of a page
- * {@code [64, 4]}, and, where pages are not read as they are, one of keys and one of values in f32 {@code [64, width]}; heads are
- * filled up to fours and widths to two vectors.
+ * {@code [64, heads]}, for few heads a row of zeros and what the last steps read, and, where pages are not read as they are, one of keys
+ * and one of values in f32 {@code [64, width]}; heads are filled up to fours and widths to two vectors.
  */
 final class RowAttention {
 
-    /** Heads that are computed together. */
+    /** The most heads that are computed together. Kernels of fewer compute as many products, of several rows, in each step. */
     private static final int HEADS = 4;
+
+    // What the steps of few heads read, from stepsAt on: four addresses of rows, the weights of the last rows, and
+    // factors of one.
+    private static final long WEIGHTS = 32;
+    private static final long ONES = 48;
+    private static final long STEP_BYTES = 64;
 
     private final Attention op;
     private final KvShape shape;
     private final int group;
     private final PageRows rows;
     private final PageTouch touch;
+    private final int heads;
     private final int blocks;
 
     private final long headBytes;
@@ -34,6 +44,8 @@ final class RowAttention {
     private final long statesAt;
     private final long scoresAt;
     private final long touchAt;
+    private final long stepsAt;
+    private final long zerosAt;
     private final long keysAt;
     private final long valuesAt;
     private final long bytes;
@@ -48,22 +60,27 @@ final class RowAttention {
         this.shape = op.shape();
         this.group = group;
         this.rows = PageRows.of(shape);
-        this.touch = new PageTouch(shape.pageBytes(), steps());
-        this.blocks = (group + HEADS - 1) / HEADS;
+        this.heads = group > 2 ? HEADS : group;
+        this.touch = new PageTouch(shape.pageBytes(), lines());
+        this.blocks = (group + heads - 1) / heads;
         this.headBytes = 4L * rows.width();
-        this.sumsAt = Tensor.align(headBytes * blocks * HEADS);
+        this.sumsAt = Tensor.align(headBytes * blocks * heads);
         this.statesAt = 2 * sumsAt;
         this.scoresAt = statesAt + blocks * HeadSoftmax.STATE_BYTES;
-        this.touchAt = scoresAt + Tensor.align(4L * (HEADS * KvShape.PAGE_ROWS + COUNT));
-        this.keysAt = touchAt + PageTouch.STATE_BYTES;
+        this.touchAt = scoresAt + Tensor.align(4L * (heads * KvShape.PAGE_ROWS + COUNT));
+        this.stepsAt = touchAt + PageTouch.STATE_BYTES;
+        this.zerosAt = stepsAt + STEP_BYTES;
+        this.keysAt = zerosAt + headBytes;
         this.valuesAt = keysAt + rows.stagedBytes();
         this.bytes = valuesAt + rows.stagedBytes();
     }
 
-    /** Steps of the kernels over a page: of two keys times one vector of a row as it is read, and of one value times two of floats. */
-    private int steps() {
-        int ofKeys = Math.toIntExact(rows.rowBytes() * KvShape.PAGE_ROWS / (8L * COUNT));
-        return ofKeys + KvShape.PAGE_ROWS * rows.width() / (2 * COUNT);
+    /** What the kernels read ahead over a page: a line for two keys times a vector of their rows, or for the products of a step of few heads. */
+    private int lines() {
+        int ofKeys = rows.read() == DType.BF16 ? rows.width() / (2 * COUNT) : rows.width() / COUNT;
+        return heads == HEADS
+                ? KvShape.PAGE_ROWS / 2 * ofKeys + KvShape.PAGE_ROWS * rows.width() / (2 * COUNT)
+                : KvShape.PAGE_ROWS * heads / HEADS * (ofKeys + rows.width() / COUNT);
     }
 
     long scratchBytes() {
@@ -127,7 +144,7 @@ final class RowAttention {
     }
 
     void start(long query, long scratch) {
-        for (int g = 0; g < blocks * HEADS; g++) {
+        for (int g = 0; g < blocks * heads; g++) {
             long to = scratch + g * headBytes;
             if (g < group) {
                 rows.query(query + 4L * g * shape.headDim(), op.scale() * Exponential2.LOG2_E, to);
@@ -136,6 +153,7 @@ final class RowAttention {
             }
             Lanes.zero(to + sumsAt, rows.width());
         }
+        Lanes.zero(scratch + zerosAt, rows.width());
         for (int block = 0; block < blocks; block++) {
             HeadSoftmax.start(scratch + statesAt + block * HeadSoftmax.STATE_BYTES);
         }
@@ -143,51 +161,112 @@ final class RowAttention {
 
     /** Rows {@code from} to {@code to} of a page, four heads after the other. */
     private void page(long keys, long values, int from, int to, long scratch) {
-        int first = from & -HEADS; // scores come in fours, to be whole vectors
-        int count = (to - first + HEADS - 1) & -HEADS;
+        int unit = 4 * HEADS / heads; // scores come in whole vectors
+        int first = from & -unit;
+        int count = (to - first + unit - 1) & -unit;
         long scores = scratch + scoresAt;
         for (int block = 0; block < blocks; block++) {
-            long heads = scratch + headBytes * block * HEADS;
+            long queries = scratch + headBytes * block * heads;
             if (block > 0) {
                 touch.idle(scratch + touchAt);
             }
             long state = scratch + statesAt + block * HeadSoftmax.STATE_BYTES;
-            scores(keys + first * rows.rowBytes(), heads, scores, count / 2, scratch + touchAt);
+            scores(keys + first * rows.rowBytes(), queries, scores, count, scratch + touchAt);
+            if (rows.read() == DType.I8) {
+                Int8Pages.scale(scores, keys + shape.scaleAt(0, first), heads, heads * count);
+            }
             none(scores, 0, from - first);
             none(scores, to - first, count);
-            HeadSoftmax.piece(scores, HEADS * count, state);
-            long weights = scores + 4L * HEADS * (from - first);
-            weigh(
-                    values + from * rows.rowBytes(),
-                    weights,
-                    to - from,
-                    state + HeadSoftmax.FACTOR,
-                    heads + sumsAt,
-                    scratch + touchAt);
+            HeadSoftmax.piece(scores, heads * count, heads, state);
+            if (rows.read() == DType.I8) {
+                Int8Pages.scale(scores, values + shape.scaleAt(0, first), heads, heads * count);
+            }
+            long weights = scores + 4L * heads * (from - first);
+            long factor = state + HeadSoftmax.FACTOR;
+            if (heads == HEADS) {
+                weigh(values + from * rows.rowBytes(), weights, to - from, factor, queries + sumsAt, scratch + touchAt);
+            } else {
+                fewWeigh(values + from * rows.rowBytes(), weights, to - from, factor, scratch);
+            }
         }
     }
 
-    private void scores(long keys, long heads, long scores, int pairs, long touching) {
-        if (rows.paired()) {
-            Bf16Pages.scores(keys, rows.rowBytes(), heads, scores, pairs, touching);
+    private void scores(long keys, long queries, long scores, int count, long touching) {
+        long rowBytes = rows.rowBytes();
+        if (heads == HEADS) {
+            switch (rows.read()) {
+                case BF16 -> Bf16Pages.scores(keys, rowBytes, queries, scores, count / 2, touching);
+                case I8 -> Int8Pages.scores(keys, rowBytes, queries, scores, count / 2, touching);
+                default -> F32Pages.scores(keys, rowBytes, queries, scores, count / 2, touching);
+            }
         } else {
-            F32Pages.scores(keys, rows.rowBytes(), heads, scores, pairs, touching);
+            int steps = count * heads / HEADS;
+            switch (rows.read()) {
+                case BF16 -> Bf16Pages.fewScores(keys, rowBytes, heads, queries, scores, steps, touching);
+                case I8 -> Int8Pages.fewScores(keys, rowBytes, heads, queries, scores, steps, touching);
+                default -> F32Pages.fewScores(keys, rowBytes, heads, queries, scores, steps, touching);
+            }
         }
     }
 
     private void weigh(long values, long weights, int count, long factor, long sums, long touching) {
         long rowBytes = rows.rowBytes();
         for (int at = 0; at < rows.width(); at += 2 * COUNT) {
-            if (rows.paired()) {
-                Bf16Pages.weigh(values + 2L * at, rowBytes, weights, count, factor, sums + 4L * at, touching);
-            } else {
-                F32Pages.weigh(values + 4L * at, rowBytes, weights, count, factor, sums + 4L * at, touching);
+            long v = values + rows.read().bytes(at);
+            long y = sums + 4L * at;
+            switch (rows.read()) {
+                case BF16 -> Bf16Pages.weigh(v, rowBytes, weights, count, factor, y, touching);
+                case I8 -> Int8Pages.weigh(v, rowBytes, weights, count, factor, y, touching);
+                default -> F32Pages.weigh(v, rowBytes, weights, count, factor, y, touching);
             }
         }
     }
 
-    private static void none(long scores, int from, int to) {
-        for (int i = HEADS * from; i < HEADS * to; i++) {
+    /** The same of one or two heads; what the last rows lack to a step is zeros, since values that are not seen may be NaN. */
+    private void fewWeigh(long values, long weights, int count, long factor, long scratch) {
+        int together = HEADS / heads;
+        int whole = count / together;
+        int rest = count % together;
+        long step = scratch + stepsAt;
+        rows(values, together, scratch);
+        fewWeigh(weights, whole, factor, scratch);
+        if (rest > 0) {
+            rows(values + (long) whole * together * rows.rowBytes(), rest, scratch);
+            for (int i = 0; i < HEADS; i++) {
+                float weight = i < rest * heads ? ALL.get(FLOAT, weights + 4L * (HEADS * whole + i)) : 0;
+                ALL.set(FLOAT, step + WEIGHTS + 4L * i, weight);
+                ALL.set(FLOAT, step + ONES + 4L * i, 1f);
+            }
+            touch.idle(scratch + touchAt);
+            fewWeigh(step + WEIGHTS, 1, step + ONES, scratch);
+        }
+    }
+
+    /** The addresses of the rows that a first step reads: the first {@code count} from {@code values} on, then zeros. */
+    private void rows(long values, int count, long scratch) {
+        for (int i = 0; i < HEADS; i++) {
+            long row = i / heads < count ? values + i / heads * rows.rowBytes() : scratch + zerosAt;
+            ALL.set(LONG, scratch + stepsAt + 8L * i, row);
+        }
+    }
+
+    private void fewWeigh(long weights, int steps, long factor, long scratch) {
+        long from = scratch + stepsAt;
+        long step = HEADS / heads * rows.rowBytes();
+        long touching = scratch + touchAt;
+        for (int d = 0; d < rows.width(); d += 2 * COUNT) {
+            long at = rows.read().bytes(d);
+            long y = scratch + sumsAt + 4L * d;
+            switch (rows.read()) {
+                case BF16 -> Bf16Pages.fewWeigh(from, at, step, heads, weights, steps, factor, y, headBytes, touching);
+                case I8 -> Int8Pages.fewWeigh(from, at, step, heads, weights, steps, factor, y, headBytes, touching);
+                default -> F32Pages.fewWeigh(from, at, step, heads, weights, steps, factor, y, headBytes, touching);
+            }
+        }
+    }
+
+    private void none(long scores, int from, int to) {
+        for (int i = heads * from; i < heads * to; i++) {
             ALL.set(FLOAT, scores + 4L * i, Float.NEGATIVE_INFINITY);
         }
     }
@@ -195,8 +274,8 @@ final class RowAttention {
     /** Writes the results; zeros if no key was taken. */
     void finish(long out, long scratch) {
         for (int g = 0; g < group; g++) {
-            long state = scratch + statesAt + g / HEADS * HeadSoftmax.STATE_BYTES;
-            float total = HeadSoftmax.total(state, g % HEADS);
+            long state = scratch + statesAt + g / heads * HeadSoftmax.STATE_BYTES;
+            float total = HeadSoftmax.total(state, g % heads, heads);
             float share = total == 0 ? 0 : 1 / total;
             rows.result(scratch + sumsAt + g * headBytes, share, out + 4L * g * shape.headDim());
         }

@@ -1,0 +1,315 @@
+package ai.winnow.kernels.simd;
+
+import static ai.winnow.kernels.simd.Lanes.BIT1_LANES;
+import static ai.winnow.kernels.simd.Lanes.BIT2_LANES;
+import static ai.winnow.kernels.simd.Lanes.COUNT;
+import static ai.winnow.kernels.simd.Lanes.DOUBLE_LOW;
+import static ai.winnow.kernels.simd.Lanes.F;
+import static ai.winnow.kernels.simd.Lanes.FLOAT_ALIGNED;
+import static ai.winnow.kernels.simd.Lanes.FOURFOLD_LOW;
+import static ai.winnow.kernels.simd.Lanes.INT;
+import static ai.winnow.kernels.simd.Lanes.LE;
+import static ai.winnow.kernels.simd.Lanes.LONG;
+import static ai.winnow.kernels.simd.Lanes.ODD_LANES;
+import static ai.winnow.kernels.simd.Lanes.QUARTER;
+import static ai.winnow.kernels.simd.Lanes.SWAP1;
+import static ai.winnow.kernels.simd.Lanes.SWAP2;
+import static ai.winnow.kernels.simd.Lanes.SWAP4;
+import static ai.winnow.kernels.simd.Memory.ALL;
+
+import jdk.incubator.vector.ByteVector;
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorOperators;
+
+/**
+ * Query heads over rows of a page of int8 keys or values {@code [rows, width]}, width a multiple of two vectors of floats: every key and
+ * value is loaded and widened once. The scales of the rows are not looked at: {@link #scale} brings them onto scores and weights. All
+ * places are addresses; {@code touch} is the state of {@link PageTouch}. The loop over the head dimension is as in {@link F32Pages}.
+ */
+final class Int8Pages {
+
+    private static final long VECTOR = 4L * COUNT;
+
+    private Int8Pages() {}
+
+    /** s[key][head] = q[head] . k[key], of two keys a step; the heads of q lie as far apart as rows of floats. */
+    static void scores(long k, long rowBytes, long q, long s, int pairs, long touch) {
+        long next = ALL.get(LONG, touch);
+        long nextKeys = ALL.get(LONG, touch + PageTouch.KEYS);
+        long nextValues = ALL.get(LONG, touch + PageTouch.VALUES);
+        int seen = 0;
+        long to1 = q + 4 * rowBytes;
+        long to2 = q + 8 * rowBytes;
+        long to3 = q + 12 * rowBytes;
+        for (int pair = 0; pair < pairs; pair++) {
+            long k0 = k + 2L * pair * rowBytes;
+            long k1 = k0 + rowBytes;
+            long end = k1;
+            long at = 0;
+            FloatVector a0 = FloatVector.zero(F);
+            FloatVector a1 = a0;
+            FloatVector a2 = a0;
+            FloatVector a3 = a0;
+            FloatVector b0 = a0;
+            FloatVector b1 = a0;
+            FloatVector b2 = a0;
+            FloatVector b3 = a0;
+            while (k0 != end) {
+                ByteVector aBytes = ByteVector.fromMemorySegment(QUARTER, ALL, k0, LE);
+                ByteVector bBytes = ByteVector.fromMemorySegment(QUARTER, ALL, k1, LE);
+                FloatVector a = (FloatVector) aBytes.convertShape(VectorOperators.B2F, F, 0);
+                FloatVector b = (FloatVector) bBytes.convertShape(VectorOperators.B2F, F, 0);
+                FloatVector q0 = FloatVector.fromMemorySegment(F, ALL, q + at, LE);
+                a0 = a.fma(q0, a0);
+                b0 = b.fma(q0, b0);
+                FloatVector q1 = FloatVector.fromMemorySegment(F, ALL, to1 + at, LE);
+                a1 = a.fma(q1, a1);
+                b1 = b.fma(q1, b1);
+                FloatVector q2 = FloatVector.fromMemorySegment(F, ALL, to2 + at, LE);
+                a2 = a.fma(q2, a2);
+                b2 = b.fma(q2, b2);
+                FloatVector q3 = FloatVector.fromMemorySegment(F, ALL, to3 + at, LE);
+                a3 = a.fma(q3, a3);
+                b3 = b.fma(q3, b3);
+                k0 += COUNT;
+                k1 += COUNT;
+                long line = ALL.get(INT, next);
+                seen ^= ALL.get(INT, nextKeys + line) ^ ALL.get(INT, nextValues + line);
+                next += 4;
+                at += VECTOR;
+            }
+            FloatVector a01 =
+                    a0.blend(a1, ODD_LANES).add(a1.blend(a0, ODD_LANES).rearrange(SWAP1));
+            FloatVector a23 =
+                    a2.blend(a3, ODD_LANES).add(a3.blend(a2, ODD_LANES).rearrange(SWAP1));
+            FloatVector b01 =
+                    b0.blend(b1, ODD_LANES).add(b1.blend(b0, ODD_LANES).rearrange(SWAP1));
+            FloatVector b23 =
+                    b2.blend(b3, ODD_LANES).add(b3.blend(b2, ODD_LANES).rearrange(SWAP1));
+            FloatVector a =
+                    a01.blend(a23, BIT1_LANES).add(a23.blend(a01, BIT1_LANES).rearrange(SWAP2));
+            FloatVector b =
+                    b01.blend(b23, BIT1_LANES).add(b23.blend(b01, BIT1_LANES).rearrange(SWAP2));
+            if (COUNT > 4) {
+                FloatVector ab =
+                        a.blend(b, BIT2_LANES).add(b.blend(a, BIT2_LANES).rearrange(SWAP4));
+                if (COUNT > 8) {
+                    ab = ab.add(ab.rearrange(Lanes.FOLD8));
+                }
+                ab.intoMemorySegment(ALL, s + 32L * pair, LE);
+            } else {
+                a.intoMemorySegment(ALL, s + 32L * pair, LE);
+                b.intoMemorySegment(ALL, s + 32L * pair + 16, LE);
+            }
+        }
+        ALL.set(LONG, touch, next);
+        ALL.set(INT, touch + PageTouch.SEEN, seen);
+    }
+
+    /** y[head] = y[head] * factor[head] + sum of p[row][head] * v[row], of two vectors; the heads of y lie as far apart as rows of
+     * floats. */
+    static void weigh(long v, long rowBytes, long p, int rows, long factor, long y, long touch) {
+        long next = ALL.get(LONG, touch);
+        long nextKeys = ALL.get(LONG, touch + PageTouch.KEYS);
+        long nextValues = ALL.get(LONG, touch + PageTouch.VALUES);
+        int seen = 0;
+        FloatVector a0 = FloatVector.zero(F);
+        FloatVector a1 = a0;
+        FloatVector a2 = a0;
+        FloatVector a3 = a0;
+        FloatVector b0 = a0;
+        FloatVector b1 = a0;
+        FloatVector b2 = a0;
+        FloatVector b3 = a0;
+        for (int row = 0; row < rows; row++) {
+            ByteVector low = ByteVector.fromMemorySegment(QUARTER, ALL, v + row * rowBytes, LE);
+            ByteVector high = ByteVector.fromMemorySegment(QUARTER, ALL, v + row * rowBytes + COUNT, LE);
+            FloatVector a = (FloatVector) low.convertShape(VectorOperators.B2F, F, 0);
+            FloatVector b = (FloatVector) high.convertShape(VectorOperators.B2F, F, 0);
+            FloatVector p0 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, p + 16L * row));
+            a0 = a.fma(p0, a0);
+            b0 = b.fma(p0, b0);
+            FloatVector p1 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, p + 16L * row + 4));
+            a1 = a.fma(p1, a1);
+            b1 = b.fma(p1, b1);
+            FloatVector p2 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, p + 16L * row + 8));
+            a2 = a.fma(p2, a2);
+            b2 = b.fma(p2, b2);
+            FloatVector p3 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, p + 16L * row + 12));
+            a3 = a.fma(p3, a3);
+            b3 = b.fma(p3, b3);
+            long line = ALL.get(INT, next + 4L * row);
+            seen ^= ALL.get(INT, nextKeys + line) ^ ALL.get(INT, nextValues + line);
+        }
+        ALL.set(LONG, touch, next + 4L * rows);
+        ALL.set(INT, touch + PageTouch.SEEN, seen);
+        long y1 = y + 4 * rowBytes;
+        long y2 = y + 8 * rowBytes;
+        long y3 = y + 12 * rowBytes;
+        FloatVector f0 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, factor));
+        FloatVector.fromMemorySegment(F, ALL, y, LE).fma(f0, a0).intoMemorySegment(ALL, y, LE);
+        FloatVector.fromMemorySegment(F, ALL, y + VECTOR, LE).fma(f0, b0).intoMemorySegment(ALL, y + VECTOR, LE);
+        FloatVector f1 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, factor + 4));
+        FloatVector.fromMemorySegment(F, ALL, y1, LE).fma(f1, a1).intoMemorySegment(ALL, y1, LE);
+        FloatVector.fromMemorySegment(F, ALL, y1 + VECTOR, LE).fma(f1, b1).intoMemorySegment(ALL, y1 + VECTOR, LE);
+        FloatVector f2 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, factor + 8));
+        FloatVector.fromMemorySegment(F, ALL, y2, LE).fma(f2, a2).intoMemorySegment(ALL, y2, LE);
+        FloatVector.fromMemorySegment(F, ALL, y2 + VECTOR, LE).fma(f2, b2).intoMemorySegment(ALL, y2 + VECTOR, LE);
+        FloatVector f3 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, factor + 12));
+        FloatVector.fromMemorySegment(F, ALL, y3, LE).fma(f3, a3).intoMemorySegment(ALL, y3, LE);
+        FloatVector.fromMemorySegment(F, ALL, y3 + VECTOR, LE).fma(f3, b3).intoMemorySegment(ALL, y3 + VECTOR, LE);
+    }
+
+    /**
+     * s[key][head] = q[head] . k[key] of one or two heads: four of them a step, so of four or two keys. Writes a vector behind the last
+     * but three.
+     */
+    static void fewScores(long k, long rowBytes, int heads, long q, long s, int steps, long touch) {
+        long next = ALL.get(LONG, touch);
+        long nextKeys = ALL.get(LONG, touch + PageTouch.KEYS);
+        long nextValues = ALL.get(LONG, touch + PageTouch.VALUES);
+        int seen = 0;
+        long r1 = 1 / heads * rowBytes;
+        long r2 = 2 / heads * rowBytes;
+        long r3 = 3 / heads * rowBytes;
+        long other = 4L * (heads - 1) * rowBytes;
+        for (int step = 0; step < steps; step++) {
+            long k0 = k + 4L / heads * step * rowBytes;
+            long end = k0 + rowBytes;
+            long at = q;
+            FloatVector a0 = FloatVector.zero(F);
+            FloatVector a1 = a0;
+            FloatVector a2 = a0;
+            FloatVector a3 = a0;
+            while (k0 != end) {
+                FloatVector x = FloatVector.fromMemorySegment(F, ALL, at, LE);
+                FloatVector y = FloatVector.fromMemorySegment(F, ALL, at + other, LE);
+                ByteVector k0Bytes = ByteVector.fromMemorySegment(QUARTER, ALL, k0, LE);
+                a0 = ((FloatVector) k0Bytes.convertShape(VectorOperators.B2F, F, 0)).fma(x, a0);
+                ByteVector k1Bytes = ByteVector.fromMemorySegment(QUARTER, ALL, k0 + r1, LE);
+                a1 = ((FloatVector) k1Bytes.convertShape(VectorOperators.B2F, F, 0)).fma(y, a1);
+                ByteVector k2Bytes = ByteVector.fromMemorySegment(QUARTER, ALL, k0 + r2, LE);
+                a2 = ((FloatVector) k2Bytes.convertShape(VectorOperators.B2F, F, 0)).fma(x, a2);
+                ByteVector k3Bytes = ByteVector.fromMemorySegment(QUARTER, ALL, k0 + r3, LE);
+                a3 = ((FloatVector) k3Bytes.convertShape(VectorOperators.B2F, F, 0)).fma(y, a3);
+                k0 += COUNT;
+                long line = ALL.get(INT, next);
+                seen ^= ALL.get(INT, nextKeys + line) ^ ALL.get(INT, nextValues + line);
+                next += 4;
+                at += VECTOR;
+            }
+            FloatVector a01 =
+                    a0.blend(a1, ODD_LANES).add(a1.blend(a0, ODD_LANES).rearrange(SWAP1));
+            FloatVector a23 =
+                    a2.blend(a3, ODD_LANES).add(a3.blend(a2, ODD_LANES).rearrange(SWAP1));
+            FloatVector a =
+                    a01.blend(a23, BIT1_LANES).add(a23.blend(a01, BIT1_LANES).rearrange(SWAP2));
+            if (COUNT > 4) {
+                a = a.add(a.rearrange(Lanes.FOLD4));
+                if (COUNT > 8) {
+                    a = a.add(a.rearrange(Lanes.FOLD8));
+                }
+            }
+            a.intoMemorySegment(ALL, s + 16L * step, LE);
+        }
+        ALL.set(LONG, touch, next);
+        ALL.set(INT, touch + PageTouch.SEEN, seen);
+    }
+
+    /**
+     * y[head] = y[head] * factor[head] + sum of p[row][head] * v[row] of one or two heads, of two vectors: four products a step, of
+     * rows whose first four addresses (with two heads each twice) lie at {@code from}.
+     */
+    static void fewWeigh(
+            long from, long at, long step, int heads, long p, int steps, long factor, long y, long pitch, long touch) {
+        long next = ALL.get(LONG, touch);
+        long nextKeys = ALL.get(LONG, touch + PageTouch.KEYS);
+        long nextValues = ALL.get(LONG, touch + PageTouch.VALUES);
+        int seen = 0;
+        long v0 = ALL.get(LONG, from) + at;
+        long v1 = ALL.get(LONG, from + 8) + at;
+        long v2 = ALL.get(LONG, from + 16) + at;
+        long v3 = ALL.get(LONG, from + 24) + at;
+        FloatVector a0 = FloatVector.zero(F);
+        FloatVector a1 = a0;
+        FloatVector a2 = a0;
+        FloatVector a3 = a0;
+        FloatVector b0 = a0;
+        FloatVector b1 = a0;
+        FloatVector b2 = a0;
+        FloatVector b3 = a0;
+        for (int i = 0; i < steps; i++) {
+            long row = i * step;
+            FloatVector p0 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, p + 16L * i));
+            ByteVector low0 = ByteVector.fromMemorySegment(QUARTER, ALL, v0 + row, LE);
+            a0 = ((FloatVector) low0.convertShape(VectorOperators.B2F, F, 0)).fma(p0, a0);
+            ByteVector high0 = ByteVector.fromMemorySegment(QUARTER, ALL, v0 + row + COUNT, LE);
+            b0 = ((FloatVector) high0.convertShape(VectorOperators.B2F, F, 0)).fma(p0, b0);
+            FloatVector p1 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, p + 16L * i + 4));
+            ByteVector low1 = ByteVector.fromMemorySegment(QUARTER, ALL, v1 + row, LE);
+            a1 = ((FloatVector) low1.convertShape(VectorOperators.B2F, F, 0)).fma(p1, a1);
+            ByteVector high1 = ByteVector.fromMemorySegment(QUARTER, ALL, v1 + row + COUNT, LE);
+            b1 = ((FloatVector) high1.convertShape(VectorOperators.B2F, F, 0)).fma(p1, b1);
+            FloatVector p2 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, p + 16L * i + 8));
+            ByteVector low2 = ByteVector.fromMemorySegment(QUARTER, ALL, v2 + row, LE);
+            a2 = ((FloatVector) low2.convertShape(VectorOperators.B2F, F, 0)).fma(p2, a2);
+            ByteVector high2 = ByteVector.fromMemorySegment(QUARTER, ALL, v2 + row + COUNT, LE);
+            b2 = ((FloatVector) high2.convertShape(VectorOperators.B2F, F, 0)).fma(p2, b2);
+            FloatVector p3 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, p + 16L * i + 12));
+            ByteVector low3 = ByteVector.fromMemorySegment(QUARTER, ALL, v3 + row, LE);
+            a3 = ((FloatVector) low3.convertShape(VectorOperators.B2F, F, 0)).fma(p3, a3);
+            ByteVector high3 = ByteVector.fromMemorySegment(QUARTER, ALL, v3 + row + COUNT, LE);
+            b3 = ((FloatVector) high3.convertShape(VectorOperators.B2F, F, 0)).fma(p3, b3);
+            long line = ALL.get(INT, next + 4L * i);
+            seen ^= ALL.get(INT, nextKeys + line) ^ ALL.get(INT, nextValues + line);
+        }
+        ALL.set(LONG, touch, next + 4L * steps);
+        ALL.set(INT, touch + PageTouch.SEEN, seen);
+        a0 = a0.add(a2);
+        b0 = b0.add(b2);
+        a1 = a1.add(a3);
+        b1 = b1.add(b3);
+        if (heads == 1) {
+            a0 = a0.add(a1);
+            b0 = b0.add(b1);
+        } else {
+            long y1 = y + pitch;
+            FloatVector f1 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, factor + 4));
+            FloatVector.fromMemorySegment(F, ALL, y1, LE).fma(f1, a1).intoMemorySegment(ALL, y1, LE);
+            FloatVector.fromMemorySegment(F, ALL, y1 + VECTOR, LE).fma(f1, b1).intoMemorySegment(ALL, y1 + VECTOR, LE);
+        }
+        FloatVector f0 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, factor));
+        FloatVector.fromMemorySegment(F, ALL, y, LE).fma(f0, a0).intoMemorySegment(ALL, y, LE);
+        FloatVector.fromMemorySegment(F, ALL, y + VECTOR, LE).fma(f0, b0).intoMemorySegment(ALL, y + VECTOR, LE);
+    }
+
+    /** s[row][head] = s[row][head] * scale[row], of {@code n} floats, a multiple of the lanes. Reads a vector behind the last scale. */
+    static void scale(long s, long scales, int heads, int n) {
+        switch (heads) {
+            case 1 -> {
+                for (int i = 0; i < n; i += COUNT) {
+                    FloatVector scale = FloatVector.fromMemorySegment(F, ALL, scales + 4L * i, LE);
+                    FloatVector.fromMemorySegment(F, ALL, s + 4L * i, LE)
+                            .mul(scale)
+                            .intoMemorySegment(ALL, s + 4L * i, LE);
+                }
+            }
+            case 2 -> {
+                for (int i = 0; i < n; i += COUNT) {
+                    FloatVector scale = FloatVector.fromMemorySegment(F, ALL, scales + 2L * i, LE);
+                    FloatVector.fromMemorySegment(F, ALL, s + 4L * i, LE)
+                            .mul(scale.rearrange(DOUBLE_LOW))
+                            .intoMemorySegment(ALL, s + 4L * i, LE);
+                }
+            }
+            default -> {
+                for (int i = 0; i < n; i += COUNT) {
+                    FloatVector scale = FloatVector.fromMemorySegment(F, ALL, scales + i, LE);
+                    FloatVector.fromMemorySegment(F, ALL, s + 4L * i, LE)
+                            .mul(scale.rearrange(FOURFOLD_LOW))
+                            .intoMemorySegment(ALL, s + 4L * i, LE);
+                }
+            }
+        }
+    }
+}
