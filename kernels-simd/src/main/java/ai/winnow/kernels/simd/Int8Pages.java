@@ -269,18 +269,20 @@ final class Int8Pages {
         b0 = b0.add(b2);
         a1 = a1.add(a3);
         b1 = b1.add(b3);
-        if (heads == 1) {
-            a0 = a0.add(a1);
-            b0 = b0.add(b1);
+        FloatVector f0 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, factor));
+        FloatVector low = FloatVector.fromMemorySegment(F, ALL, y, LE);
+        FloatVector high = FloatVector.fromMemorySegment(F, ALL, y + VECTOR, LE);
+        if (heads == 1) { // no vector is chosen by a branch: it would be boxed
+            low.fma(f0, a0.add(a1)).intoMemorySegment(ALL, y, LE);
+            high.fma(f0, b0.add(b1)).intoMemorySegment(ALL, y + VECTOR, LE);
         } else {
+            low.fma(f0, a0).intoMemorySegment(ALL, y, LE);
+            high.fma(f0, b0).intoMemorySegment(ALL, y + VECTOR, LE);
             long y1 = y + pitch;
             FloatVector f1 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, factor + 4));
             FloatVector.fromMemorySegment(F, ALL, y1, LE).fma(f1, a1).intoMemorySegment(ALL, y1, LE);
             FloatVector.fromMemorySegment(F, ALL, y1 + VECTOR, LE).fma(f1, b1).intoMemorySegment(ALL, y1 + VECTOR, LE);
         }
-        FloatVector f0 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, factor));
-        FloatVector.fromMemorySegment(F, ALL, y, LE).fma(f0, a0).intoMemorySegment(ALL, y, LE);
-        FloatVector.fromMemorySegment(F, ALL, y + VECTOR, LE).fma(f0, b0).intoMemorySegment(ALL, y + VECTOR, LE);
     }
 
     /** s[row][head] = s[row][head] * scale[row], of {@code n} floats, a multiple of the lanes. Reads a vector behind the last scale. */

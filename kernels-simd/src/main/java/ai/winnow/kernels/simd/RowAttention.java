@@ -60,7 +60,8 @@ final class RowAttention {
         this.shape = op.shape();
         this.group = group;
         this.rows = PageRows.of(shape);
-        this.heads = group > 2 ? HEADS : group;
+        // Of two heads in f32 what C2 compiles allocates, once it has been compiled for one.
+        this.heads = group == 1 || (group == 2 && rows.read() != DType.F32) ? group : HEADS;
         this.touch = new PageTouch(shape.pageBytes(), lines());
         this.blocks = (group + heads - 1) / heads;
         this.headBytes = 4L * rows.width();
