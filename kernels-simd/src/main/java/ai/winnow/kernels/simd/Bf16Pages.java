@@ -179,21 +179,19 @@ final class Bf16Pages {
     }
 
     /**
-     * s[key][head] = q[head] . k[key] of one or two heads: four of them a step, so of four or two keys. Writes a vector behind the last
-     * but three.
+     * s[key] = q . k[key] of one head, of four keys a step. Writes a vector behind the last but three.
      */
-    static void fewScores(long k, long rowBytes, int heads, long q, long s, int steps, long touch) {
+    static void singleScores(long k, long rowBytes, long q, long s, int steps, long touch) {
         long next = ALL.get(LONG, touch);
         long nextKeys = ALL.get(LONG, touch + PageTouch.KEYS);
         long nextValues = ALL.get(LONG, touch + PageTouch.VALUES);
         int seen = 0;
-        long r1 = 1 / heads * rowBytes;
-        long r2 = 2 / heads * rowBytes;
-        long r3 = 3 / heads * rowBytes;
-        long other = 2L * (heads - 1) * rowBytes;
+        long r1 = rowBytes;
+        long r2 = 2 * rowBytes;
+        long r3 = 3 * rowBytes;
         IntVector upper = IntVector.broadcast(I, HIGH);
         for (int step = 0; step < steps; step++) {
-            long k0 = k + 4L / heads * step * rowBytes;
+            long k0 = k + 4L * step * rowBytes;
             long end = k0 + rowBytes;
             long at = q;
             FloatVector a0 = FloatVector.zero(F);
@@ -207,8 +205,6 @@ final class Bf16Pages {
             while (k0 != end) {
                 FloatVector x0 = FloatVector.fromMemorySegment(F, ALL, at, LE);
                 FloatVector x1 = FloatVector.fromMemorySegment(F, ALL, at + VECTOR, LE);
-                FloatVector y0 = FloatVector.fromMemorySegment(F, ALL, at + other, LE);
-                FloatVector y1 = FloatVector.fromMemorySegment(F, ALL, at + other + VECTOR, LE);
                 IntVector two0 = IntVector.fromMemorySegment(I, ALL, k0, LE);
                 a0 = two0.lanewise(VectorOperators.LSHL, 16)
                         .reinterpretAsFloats()
@@ -217,8 +213,8 @@ final class Bf16Pages {
                 IntVector two1 = IntVector.fromMemorySegment(I, ALL, k0 + r1, LE);
                 a1 = two1.lanewise(VectorOperators.LSHL, 16)
                         .reinterpretAsFloats()
-                        .fma(y0, a1);
-                b1 = two1.and(upper).reinterpretAsFloats().fma(y1, b1);
+                        .fma(x0, a1);
+                b1 = two1.and(upper).reinterpretAsFloats().fma(x1, b1);
                 IntVector two2 = IntVector.fromMemorySegment(I, ALL, k0 + r2, LE);
                 a2 = two2.lanewise(VectorOperators.LSHL, 16)
                         .reinterpretAsFloats()
@@ -227,8 +223,8 @@ final class Bf16Pages {
                 IntVector two3 = IntVector.fromMemorySegment(I, ALL, k0 + r3, LE);
                 a3 = two3.lanewise(VectorOperators.LSHL, 16)
                         .reinterpretAsFloats()
-                        .fma(y0, a3);
-                b3 = two3.and(upper).reinterpretAsFloats().fma(y1, b3);
+                        .fma(x0, a3);
+                b3 = two3.and(upper).reinterpretAsFloats().fma(x1, b3);
                 k0 += VECTOR;
                 long line = ALL.get(INT, next);
                 seen ^= ALL.get(INT, nextKeys + line) ^ ALL.get(INT, nextValues + line);
@@ -258,11 +254,10 @@ final class Bf16Pages {
     }
 
     /**
-     * y[head] = y[head] * factor[head] + sum of p[row][head] * v[row] of one or two heads, of two vectors: four products a step, of
-     * rows whose first four addresses (with two heads each twice) lie at {@code from}.
+     * y = y * factor + sum of p[row] * v[row] of one head, of two vectors: four rows a step, of which the first four addresses lie at
+     * {@code from}.
      */
-    static void fewWeigh(
-            long from, long at, long step, int heads, long p, int steps, long factor, long y, long pitch, long touch) {
+    static void singleWeigh(long from, long at, long step, long p, int steps, long factor, long y, long touch) {
         long next = ALL.get(LONG, touch);
         long nextKeys = ALL.get(LONG, touch + PageTouch.KEYS);
         long nextValues = ALL.get(LONG, touch + PageTouch.VALUES);
@@ -312,16 +307,7 @@ final class Bf16Pages {
         FloatVector f0 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, factor));
         FloatVector low = FloatVector.fromMemorySegment(F, ALL, y, LE);
         FloatVector high = FloatVector.fromMemorySegment(F, ALL, y + VECTOR, LE);
-        if (heads == 1) { // no vector is chosen by a branch: it would be boxed
-            low.fma(f0, a0.add(a1)).intoMemorySegment(ALL, y, LE);
-            high.fma(f0, b0.add(b1)).intoMemorySegment(ALL, y + VECTOR, LE);
-        } else {
-            low.fma(f0, a0).intoMemorySegment(ALL, y, LE);
-            high.fma(f0, b0).intoMemorySegment(ALL, y + VECTOR, LE);
-            long y1 = y + pitch;
-            FloatVector f1 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, factor + 4));
-            FloatVector.fromMemorySegment(F, ALL, y1, LE).fma(f1, a1).intoMemorySegment(ALL, y1, LE);
-            FloatVector.fromMemorySegment(F, ALL, y1 + VECTOR, LE).fma(f1, b1).intoMemorySegment(ALL, y1 + VECTOR, LE);
-        }
+        low.fma(f0, a0.add(a1)).intoMemorySegment(ALL, y, LE);
+        high.fma(f0, b0.add(b1)).intoMemorySegment(ALL, y + VECTOR, LE);
     }
 }

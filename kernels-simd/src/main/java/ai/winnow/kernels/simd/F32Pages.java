@@ -152,20 +152,18 @@ final class F32Pages {
     }
 
     /**
-     * s[key][head] = q[head] . k[key] of one or two heads: four of them a step, so of four or two keys. Writes a vector behind the last
-     * but three.
+     * s[key] = q . k[key] of one head, of four keys a step. Writes a vector behind the last but three.
      */
-    static void fewScores(long k, long rowBytes, int heads, long q, long s, int steps, long touch) {
+    static void singleScores(long k, long rowBytes, long q, long s, int steps, long touch) {
         long next = ALL.get(LONG, touch);
         long nextKeys = ALL.get(LONG, touch + PageTouch.KEYS);
         long nextValues = ALL.get(LONG, touch + PageTouch.VALUES);
         int seen = 0;
-        long r1 = 1 / heads * rowBytes;
-        long r2 = 2 / heads * rowBytes;
-        long r3 = 3 / heads * rowBytes;
-        long other = (heads - 1) * rowBytes;
+        long r1 = rowBytes;
+        long r2 = 2 * rowBytes;
+        long r3 = 3 * rowBytes;
         for (int step = 0; step < steps; step++) {
-            long k0 = k + 4L / heads * step * rowBytes;
+            long k0 = k + 4L * step * rowBytes;
             long end = k0 + rowBytes;
             long at = q;
             FloatVector a0 = FloatVector.zero(F);
@@ -179,16 +177,14 @@ final class F32Pages {
             while (k0 != end) {
                 FloatVector x0 = FloatVector.fromMemorySegment(F, ALL, at, LE);
                 FloatVector x1 = FloatVector.fromMemorySegment(F, ALL, at + VECTOR, LE);
-                FloatVector y0 = FloatVector.fromMemorySegment(F, ALL, at + other, LE);
-                FloatVector y1 = FloatVector.fromMemorySegment(F, ALL, at + other + VECTOR, LE);
                 a0 = FloatVector.fromMemorySegment(F, ALL, k0, LE).fma(x0, a0);
                 b0 = FloatVector.fromMemorySegment(F, ALL, k0 + VECTOR, LE).fma(x1, b0);
-                a1 = FloatVector.fromMemorySegment(F, ALL, k0 + r1, LE).fma(y0, a1);
-                b1 = FloatVector.fromMemorySegment(F, ALL, k0 + r1 + VECTOR, LE).fma(y1, b1);
+                a1 = FloatVector.fromMemorySegment(F, ALL, k0 + r1, LE).fma(x0, a1);
+                b1 = FloatVector.fromMemorySegment(F, ALL, k0 + r1 + VECTOR, LE).fma(x1, b1);
                 a2 = FloatVector.fromMemorySegment(F, ALL, k0 + r2, LE).fma(x0, a2);
                 b2 = FloatVector.fromMemorySegment(F, ALL, k0 + r2 + VECTOR, LE).fma(x1, b2);
-                a3 = FloatVector.fromMemorySegment(F, ALL, k0 + r3, LE).fma(y0, a3);
-                b3 = FloatVector.fromMemorySegment(F, ALL, k0 + r3 + VECTOR, LE).fma(y1, b3);
+                a3 = FloatVector.fromMemorySegment(F, ALL, k0 + r3, LE).fma(x0, a3);
+                b3 = FloatVector.fromMemorySegment(F, ALL, k0 + r3 + VECTOR, LE).fma(x1, b3);
                 k0 += 2 * VECTOR;
                 long line0 = ALL.get(INT, next);
                 seen ^= ALL.get(INT, nextKeys + line0) ^ ALL.get(INT, nextValues + line0);
@@ -220,11 +216,10 @@ final class F32Pages {
     }
 
     /**
-     * y[head] = y[head] * factor[head] + sum of p[row][head] * v[row] of one or two heads, of two vectors: four products a step, of
-     * rows whose first four addresses (with two heads each twice) lie at {@code from}.
+     * y = y * factor + sum of p[row] * v[row] of one head, of two vectors: four rows a step, of which the first four addresses lie at
+     * {@code from}.
      */
-    static void fewWeigh(
-            long from, long at, long step, int heads, long p, int steps, long factor, long y, long pitch, long touch) {
+    static void singleWeigh(long from, long at, long step, long p, int steps, long factor, long y, long touch) {
         long next = ALL.get(LONG, touch);
         long nextKeys = ALL.get(LONG, touch + PageTouch.KEYS);
         long nextValues = ALL.get(LONG, touch + PageTouch.VALUES);
@@ -269,16 +264,7 @@ final class F32Pages {
         FloatVector f0 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, factor));
         FloatVector low = FloatVector.fromMemorySegment(F, ALL, y, LE);
         FloatVector high = FloatVector.fromMemorySegment(F, ALL, y + VECTOR, LE);
-        if (heads == 1) { // no vector is chosen by a branch: it would be boxed
-            low.fma(f0, a0.add(a1)).intoMemorySegment(ALL, y, LE);
-            high.fma(f0, b0.add(b1)).intoMemorySegment(ALL, y + VECTOR, LE);
-        } else {
-            low.fma(f0, a0).intoMemorySegment(ALL, y, LE);
-            high.fma(f0, b0).intoMemorySegment(ALL, y + VECTOR, LE);
-            long y1 = y + pitch;
-            FloatVector f1 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, factor + 4));
-            FloatVector.fromMemorySegment(F, ALL, y1, LE).fma(f1, a1).intoMemorySegment(ALL, y1, LE);
-            FloatVector.fromMemorySegment(F, ALL, y1 + VECTOR, LE).fma(f1, b1).intoMemorySegment(ALL, y1 + VECTOR, LE);
-        }
+        low.fma(f0, a0.add(a1)).intoMemorySegment(ALL, y, LE);
+        high.fma(f0, b0.add(b1)).intoMemorySegment(ALL, y + VECTOR, LE);
     }
 }

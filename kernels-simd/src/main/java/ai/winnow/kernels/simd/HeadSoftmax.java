@@ -10,7 +10,7 @@ import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorOperators;
 
 /**
- * Softmax of one, two or four heads over scores {@code [keys, heads]} in units of log 2 that come a piece at a time (Milakov and
+ * Softmax of one head or four over scores {@code [keys, heads]} in units of log 2 that come a piece at a time (Milakov and
  * Gimelshein 2018): a lane belongs to head {@code lane % heads}. The state is three vectors: the greatest so far (the same in all lanes of a head), the sum
  * relative to it (parts of it in each), and the factor that what was summed before the last piece takes.
  */
@@ -56,13 +56,11 @@ final class HeadSoftmax {
             FloatVector other = most.rearrange(Lanes.FOLD4);
             most = most.blend(other, other.compare(VectorOperators.GT, most));
         }
-        if (heads < 4) {
-            FloatVector other = most.rearrange(Lanes.FOLD2);
-            most = most.blend(other, other.compare(VectorOperators.GT, most));
-        }
-        if (heads < 2) {
-            FloatVector other = most.rearrange(Lanes.FOLD1);
-            most = most.blend(other, other.compare(VectorOperators.GT, most));
+        if (heads == 1) {
+            FloatVector two = most.rearrange(Lanes.FOLD2);
+            most = most.blend(two, two.compare(VectorOperators.GT, most));
+            FloatVector one = most.rearrange(Lanes.FOLD1);
+            most = most.blend(one, one.compare(VectorOperators.GT, most));
         }
         most.intoMemorySegment(ALL, state, LE);
     }

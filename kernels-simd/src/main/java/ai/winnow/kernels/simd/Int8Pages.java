@@ -3,7 +3,6 @@ package ai.winnow.kernels.simd;
 import static ai.winnow.kernels.simd.Lanes.BIT1_LANES;
 import static ai.winnow.kernels.simd.Lanes.BIT2_LANES;
 import static ai.winnow.kernels.simd.Lanes.COUNT;
-import static ai.winnow.kernels.simd.Lanes.DOUBLE_LOW;
 import static ai.winnow.kernels.simd.Lanes.F;
 import static ai.winnow.kernels.simd.Lanes.FLOAT_ALIGNED;
 import static ai.winnow.kernels.simd.Lanes.FOURFOLD_LOW;
@@ -161,20 +160,18 @@ final class Int8Pages {
     }
 
     /**
-     * s[key][head] = q[head] . k[key] of one or two heads: four of them a step, so of four or two keys. Writes a vector behind the last
-     * but three.
+     * s[key] = q . k[key] of one head, of four keys a step. Writes a vector behind the last but three.
      */
-    static void fewScores(long k, long rowBytes, int heads, long q, long s, int steps, long touch) {
+    static void singleScores(long k, long rowBytes, long q, long s, int steps, long touch) {
         long next = ALL.get(LONG, touch);
         long nextKeys = ALL.get(LONG, touch + PageTouch.KEYS);
         long nextValues = ALL.get(LONG, touch + PageTouch.VALUES);
         int seen = 0;
-        long r1 = 1 / heads * rowBytes;
-        long r2 = 2 / heads * rowBytes;
-        long r3 = 3 / heads * rowBytes;
-        long other = 4L * (heads - 1) * rowBytes;
+        long r1 = rowBytes;
+        long r2 = 2 * rowBytes;
+        long r3 = 3 * rowBytes;
         for (int step = 0; step < steps; step++) {
-            long k0 = k + 4L / heads * step * rowBytes;
+            long k0 = k + 4L * step * rowBytes;
             long end = k0 + rowBytes;
             long at = q;
             FloatVector a0 = FloatVector.zero(F);
@@ -183,15 +180,14 @@ final class Int8Pages {
             FloatVector a3 = a0;
             while (k0 != end) {
                 FloatVector x = FloatVector.fromMemorySegment(F, ALL, at, LE);
-                FloatVector y = FloatVector.fromMemorySegment(F, ALL, at + other, LE);
                 ByteVector k0Bytes = ByteVector.fromMemorySegment(QUARTER, ALL, k0, LE);
                 a0 = ((FloatVector) k0Bytes.convertShape(VectorOperators.B2F, F, 0)).fma(x, a0);
                 ByteVector k1Bytes = ByteVector.fromMemorySegment(QUARTER, ALL, k0 + r1, LE);
-                a1 = ((FloatVector) k1Bytes.convertShape(VectorOperators.B2F, F, 0)).fma(y, a1);
+                a1 = ((FloatVector) k1Bytes.convertShape(VectorOperators.B2F, F, 0)).fma(x, a1);
                 ByteVector k2Bytes = ByteVector.fromMemorySegment(QUARTER, ALL, k0 + r2, LE);
                 a2 = ((FloatVector) k2Bytes.convertShape(VectorOperators.B2F, F, 0)).fma(x, a2);
                 ByteVector k3Bytes = ByteVector.fromMemorySegment(QUARTER, ALL, k0 + r3, LE);
-                a3 = ((FloatVector) k3Bytes.convertShape(VectorOperators.B2F, F, 0)).fma(y, a3);
+                a3 = ((FloatVector) k3Bytes.convertShape(VectorOperators.B2F, F, 0)).fma(x, a3);
                 k0 += COUNT;
                 long line = ALL.get(INT, next);
                 seen ^= ALL.get(INT, nextKeys + line) ^ ALL.get(INT, nextValues + line);
@@ -217,11 +213,10 @@ final class Int8Pages {
     }
 
     /**
-     * y[head] = y[head] * factor[head] + sum of p[row][head] * v[row] of one or two heads, of two vectors: four products a step, of
-     * rows whose first four addresses (with two heads each twice) lie at {@code from}.
+     * y = y * factor + sum of p[row] * v[row] of one head, of two vectors: four rows a step, of which the first four addresses lie at
+     * {@code from}.
      */
-    static void fewWeigh(
-            long from, long at, long step, int heads, long p, int steps, long factor, long y, long pitch, long touch) {
+    static void singleWeigh(long from, long at, long step, long p, int steps, long factor, long y, long touch) {
         long next = ALL.get(LONG, touch);
         long nextKeys = ALL.get(LONG, touch + PageTouch.KEYS);
         long nextValues = ALL.get(LONG, touch + PageTouch.VALUES);
@@ -272,45 +267,23 @@ final class Int8Pages {
         FloatVector f0 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, factor));
         FloatVector low = FloatVector.fromMemorySegment(F, ALL, y, LE);
         FloatVector high = FloatVector.fromMemorySegment(F, ALL, y + VECTOR, LE);
-        if (heads == 1) { // no vector is chosen by a branch: it would be boxed
-            low.fma(f0, a0.add(a1)).intoMemorySegment(ALL, y, LE);
-            high.fma(f0, b0.add(b1)).intoMemorySegment(ALL, y + VECTOR, LE);
-        } else {
-            low.fma(f0, a0).intoMemorySegment(ALL, y, LE);
-            high.fma(f0, b0).intoMemorySegment(ALL, y + VECTOR, LE);
-            long y1 = y + pitch;
-            FloatVector f1 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, factor + 4));
-            FloatVector.fromMemorySegment(F, ALL, y1, LE).fma(f1, a1).intoMemorySegment(ALL, y1, LE);
-            FloatVector.fromMemorySegment(F, ALL, y1 + VECTOR, LE).fma(f1, b1).intoMemorySegment(ALL, y1 + VECTOR, LE);
-        }
+        low.fma(f0, a0.add(a1)).intoMemorySegment(ALL, y, LE);
+        high.fma(f0, b0.add(b1)).intoMemorySegment(ALL, y + VECTOR, LE);
     }
 
-    /** s[row][head] = s[row][head] * scale[row], of {@code n} floats, a multiple of the lanes. Reads a vector behind the last scale. */
+    /** s[row][head] = s[row][head] * scale[row] of one head or four, of {@code n} floats, a multiple of the lanes. Reads a vector behind the last scale. */
     static void scale(long s, long scales, int heads, int n) {
-        switch (heads) {
-            case 1 -> {
-                for (int i = 0; i < n; i += COUNT) {
-                    FloatVector scale = FloatVector.fromMemorySegment(F, ALL, scales + 4L * i, LE);
-                    FloatVector.fromMemorySegment(F, ALL, s + 4L * i, LE)
-                            .mul(scale)
-                            .intoMemorySegment(ALL, s + 4L * i, LE);
-                }
+        if (heads == 1) {
+            for (int i = 0; i < n; i += COUNT) {
+                FloatVector scale = FloatVector.fromMemorySegment(F, ALL, scales + 4L * i, LE);
+                FloatVector.fromMemorySegment(F, ALL, s + 4L * i, LE).mul(scale).intoMemorySegment(ALL, s + 4L * i, LE);
             }
-            case 2 -> {
-                for (int i = 0; i < n; i += COUNT) {
-                    FloatVector scale = FloatVector.fromMemorySegment(F, ALL, scales + 2L * i, LE);
-                    FloatVector.fromMemorySegment(F, ALL, s + 4L * i, LE)
-                            .mul(scale.rearrange(DOUBLE_LOW))
-                            .intoMemorySegment(ALL, s + 4L * i, LE);
-                }
-            }
-            default -> {
-                for (int i = 0; i < n; i += COUNT) {
-                    FloatVector scale = FloatVector.fromMemorySegment(F, ALL, scales + i, LE);
-                    FloatVector.fromMemorySegment(F, ALL, s + 4L * i, LE)
-                            .mul(scale.rearrange(FOURFOLD_LOW))
-                            .intoMemorySegment(ALL, s + 4L * i, LE);
-                }
+        } else {
+            for (int i = 0; i < n; i += COUNT) {
+                FloatVector scale = FloatVector.fromMemorySegment(F, ALL, scales + i, LE);
+                FloatVector.fromMemorySegment(F, ALL, s + 4L * i, LE)
+                        .mul(scale.rearrange(FOURFOLD_LOW))
+                        .intoMemorySegment(ALL, s + 4L * i, LE);
             }
         }
     }

@@ -13,19 +13,19 @@ import ai.winnow.tensor.Tensor;
 import java.lang.foreign.MemorySegment;
 
 /**
- * One row over the pages of one key-value head, with all query heads that share it: one, two, or more in fours. Traffic: the pages
+ * One row over the pages of one key-value head, with all query heads that share it: one, or more in fours. Traffic: the pages
  * once.
  *
  * <p>Scratch: the scaled queries and the sums {@code [heads, width]}, the softmax's state of each four heads, the scores of a page
- * {@code [64, heads]}, for few heads a row of zeros and what the last steps read, and, where pages are not read as they are, one of keys
+ * {@code [64, heads]}, for one head a row of zeros and what the last steps read, and, where pages are not read as they are, one of keys
  * and one of values in f32 {@code [64, width]}; heads are filled up to fours and widths to two vectors.
  */
 final class RowAttention {
 
-    /** The most heads that are computed together. Kernels of fewer compute as many products, of several rows, in each step. */
+    /** The most heads that are computed together. One head alone takes as many rows in each step. */
     private static final int HEADS = 4;
 
-    // What the steps of few heads read, from stepsAt on: four addresses of rows, the weights of the last rows, and
+    // What the steps of one head read, from stepsAt on: four addresses of rows, the weights of the last rows, and
     // factors of one.
     private static final long WEIGHTS = 32;
     private static final long ONES = 48;
@@ -60,8 +60,7 @@ final class RowAttention {
         this.shape = op.shape();
         this.group = group;
         this.rows = PageRows.of(shape);
-        // Of two heads in f32 what C2 compiles allocates, once it has been compiled for one.
-        this.heads = group == 1 || (group == 2 && rows.read() != DType.F32) ? group : HEADS;
+        this.heads = group == 1 ? 1 : HEADS;
         this.touch = new PageTouch(shape.pageBytes(), lines());
         this.blocks = (group + heads - 1) / heads;
         this.headBytes = 4L * rows.width();
@@ -76,7 +75,7 @@ final class RowAttention {
         this.bytes = valuesAt + rows.stagedBytes();
     }
 
-    /** What the kernels read ahead over a page: a line for two keys times a vector of their rows, or for the products of a step of few heads. */
+    /** What the kernels read ahead over a page: a line for two keys times a vector of their rows, or for the four products of a step of one head. */
     private int lines() {
         int ofKeys = rows.read() == DType.BF16 ? rows.width() / (2 * COUNT) : rows.width() / COUNT;
         return heads == HEADS
@@ -187,7 +186,7 @@ final class RowAttention {
             if (heads == HEADS) {
                 weigh(values + from * rows.rowBytes(), weights, to - from, factor, queries + sumsAt, scratch + touchAt);
             } else {
-                fewWeigh(values + from * rows.rowBytes(), weights, to - from, factor, scratch);
+                singleWeigh(values + from * rows.rowBytes(), weights, to - from, factor, scratch);
             }
         }
     }
@@ -201,11 +200,11 @@ final class RowAttention {
                 default -> F32Pages.scores(keys, rowBytes, queries, scores, count / 2, touching);
             }
         } else {
-            int steps = count * heads / HEADS;
+            int steps = count / HEADS;
             switch (rows.read()) {
-                case BF16 -> Bf16Pages.fewScores(keys, rowBytes, heads, queries, scores, steps, touching);
-                case I8 -> Int8Pages.fewScores(keys, rowBytes, heads, queries, scores, steps, touching);
-                default -> F32Pages.fewScores(keys, rowBytes, heads, queries, scores, steps, touching);
+                case BF16 -> Bf16Pages.singleScores(keys, rowBytes, queries, scores, steps, touching);
+                case I8 -> Int8Pages.singleScores(keys, rowBytes, queries, scores, steps, touching);
+                default -> F32Pages.singleScores(keys, rowBytes, queries, scores, steps, touching);
             }
         }
     }
@@ -223,45 +222,44 @@ final class RowAttention {
         }
     }
 
-    /** The same of one or two heads; what the last rows lack to a step is zeros, since values that are not seen may be NaN. */
-    private void fewWeigh(long values, long weights, int count, long factor, long scratch) {
-        int together = HEADS / heads;
-        int whole = count / together;
-        int rest = count % together;
+    /** The same of one head; what the last rows lack to a step is zeros, since values that are not seen may be NaN. */
+    private void singleWeigh(long values, long weights, int count, long factor, long scratch) {
+        int whole = count / HEADS;
+        int rest = count % HEADS;
         long step = scratch + stepsAt;
-        rows(values, together, scratch);
-        fewWeigh(weights, whole, factor, scratch);
+        rows(values, HEADS, scratch);
+        singleWeigh(weights, whole, factor, scratch);
         if (rest > 0) {
-            rows(values + (long) whole * together * rows.rowBytes(), rest, scratch);
+            rows(values + (long) whole * HEADS * rows.rowBytes(), rest, scratch);
             for (int i = 0; i < HEADS; i++) {
-                float weight = i < rest * heads ? ALL.get(FLOAT, weights + 4L * (HEADS * whole + i)) : 0;
+                float weight = i < rest ? ALL.get(FLOAT, weights + 4L * (HEADS * whole + i)) : 0;
                 ALL.set(FLOAT, step + WEIGHTS + 4L * i, weight);
                 ALL.set(FLOAT, step + ONES + 4L * i, 1f);
             }
             touch.idle(scratch + touchAt);
-            fewWeigh(step + WEIGHTS, 1, step + ONES, scratch);
+            singleWeigh(step + WEIGHTS, 1, step + ONES, scratch);
         }
     }
 
     /** The addresses of the rows that a first step reads: the first {@code count} from {@code values} on, then zeros. */
     private void rows(long values, int count, long scratch) {
         for (int i = 0; i < HEADS; i++) {
-            long row = i / heads < count ? values + i / heads * rows.rowBytes() : scratch + zerosAt;
+            long row = i < count ? values + i * rows.rowBytes() : scratch + zerosAt;
             ALL.set(LONG, scratch + stepsAt + 8L * i, row);
         }
     }
 
-    private void fewWeigh(long weights, int steps, long factor, long scratch) {
+    private void singleWeigh(long weights, int steps, long factor, long scratch) {
         long from = scratch + stepsAt;
-        long step = HEADS / heads * rows.rowBytes();
+        long step = HEADS * rows.rowBytes();
         long touching = scratch + touchAt;
         for (int d = 0; d < rows.width(); d += 2 * COUNT) {
             long at = rows.read().bytes(d);
             long y = scratch + sumsAt + 4L * d;
             switch (rows.read()) {
-                case BF16 -> Bf16Pages.fewWeigh(from, at, step, heads, weights, steps, factor, y, headBytes, touching);
-                case I8 -> Int8Pages.fewWeigh(from, at, step, heads, weights, steps, factor, y, headBytes, touching);
-                default -> F32Pages.fewWeigh(from, at, step, heads, weights, steps, factor, y, headBytes, touching);
+                case BF16 -> Bf16Pages.singleWeigh(from, at, step, weights, steps, factor, y, touching);
+                case I8 -> Int8Pages.singleWeigh(from, at, step, weights, steps, factor, y, touching);
+                default -> F32Pages.singleWeigh(from, at, step, weights, steps, factor, y, touching);
             }
         }
     }
