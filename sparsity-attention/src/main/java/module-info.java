@@ -1,7 +1,13 @@
+import ai.winnow.sparsity.attention.tidaldecode.TidalDecodeProvider;
 import org.jspecify.annotations.NullMarked;
 
 /** Methods that attend to fewer keys. */
 @NullMarked
 module ai.winnow.sparsity.attention {
     requires transitive ai.winnow.core;
+
+    exports ai.winnow.sparsity.attention.tidaldecode;
+
+    provides ai.winnow.method.MethodProvider with
+            TidalDecodeProvider;
 }

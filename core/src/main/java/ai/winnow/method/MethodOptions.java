@@ -48,6 +48,25 @@ public final class MethodOptions {
         return value;
     }
 
+    public int integer(String name, int fallback, int min, int max) {
+        String text = text(name);
+        if (text == null) {
+            return fallback;
+        }
+        int value;
+        try {
+            value = Integer.parseInt(text);
+        } catch (NumberFormatException e) {
+            throw new IncompatiblePolicyException(
+                    method + ": " + name + " must be a whole number, not '" + text + "'", e);
+        }
+        if (value < min || value > max) {
+            throw new IncompatiblePolicyException(
+                    method + ": " + name + " must be from " + min + " to " + max + ", not " + text);
+        }
+        return value;
+    }
+
     public boolean flag(String name, boolean fallback) {
         String text = text(name);
         return switch (text == null ? String.valueOf(fallback) : text) {

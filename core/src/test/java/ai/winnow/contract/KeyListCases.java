@@ -7,6 +7,7 @@ import ai.winnow.ir.KeyLists;
 import ai.winnow.ir.KeyRule;
 import ai.winnow.ir.KvShape;
 import ai.winnow.ir.Phase;
+import ai.winnow.ir.ScoredAttention;
 import ai.winnow.ir.SelectKeys;
 import ai.winnow.ir.SparseAttention;
 import ai.winnow.tensor.DType;
@@ -71,6 +72,7 @@ public final class KeyListCases {
         List<OpCase> cases = new ArrayList<>();
         for (DType type : CACHE_TYPES) {
             cases.addAll(attentions(type));
+            cases.addAll(scored(type));
         }
         cases.addAll(selections());
         return cases;
@@ -170,6 +172,44 @@ public final class KeyListCases {
                 tensor.segment().setAtIndex(ValueLayout.JAVA_INT, list, count);
             }
         }
+    }
+
+    private static List<OpCase> scored(DType type) {
+        List<OpCase> cases = new ArrayList<>();
+        for (int headDim : List.of(20, 64)) {
+            KvStep decode =
+                    KvStep.of(new KvShape(1, 2, headDim, 1, 1, type), List.of(0, 63, 64, 300), List.of(1, 1, 1, 1));
+            cases.add(scored(decode, 2, 0, 2));
+            cases.add(scored(decode, 10, 0, 2));
+            cases.add(scored(decode, 4, 90, 4));
+        }
+        return cases;
+    }
+
+    /** Attention that also gives scores; those behind the last key and before a window are read as zero. */
+    public static OpCase scored(KvStep step, int queryHeads, int window, int lists) {
+        OpCase dense = AttentionCases.attention(Phase.DECODE, step, queryHeads, window);
+        ScoredAttention op = new ScoredAttention((Attention) dense.op(), lists);
+        return new OpCase(
+                op.name() + " " + lists + " lists a row, cached " + step.cached(),
+                op,
+                Phase.DECODE,
+                dense.operands(),
+                dense.extents(),
+                new Tolerance.OfGreatest(64 + step.shape().headDim()),
+                (results, arena) -> List.of(seen(op, step, results.get(1), arena)));
+    }
+
+    private static Tensor seen(ScoredAttention op, KvStep step, Tensor scores, Arena arena) {
+        int context = op.attention().shape().contextLength();
+        float[] seen = new float[step.sequences() * op.lists() * context];
+        for (int i = 0; i < seen.length; i++) {
+            int end = step.cached().get(i / context / op.lists()) + 1;
+            int begin = op.attention().window() > 0 ? end - op.attention().window() : 0;
+            int key = i % context;
+            seen[i] = begin <= key && key < end ? scores.getFloat(i) : 0;
+        }
+        return Tensor.copyOf(arena, seen, seen.length);
     }
 
     private static List<OpCase> selections() {

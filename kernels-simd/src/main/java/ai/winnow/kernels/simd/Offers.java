@@ -14,6 +14,7 @@ import ai.winnow.ir.Primitive.Scatter;
 import ai.winnow.ir.Primitive.ScatterAdd;
 import ai.winnow.ir.RmsNorm;
 import ai.winnow.ir.Rotary;
+import ai.winnow.ir.ScoredAttention;
 import ai.winnow.ir.SelectKeys;
 import ai.winnow.ir.Softmax;
 import ai.winnow.ir.SparseAttention;
@@ -44,6 +45,7 @@ final class Offers {
             case MaskedLinear op -> maskedLinear(request, op);
             case Attention op -> Support.of(new AttentionKernel(op, maxRows(request)));
             case SparseAttention op -> Support.of(new SparseAttentionKernel(op, maxRows(request)));
+            case ScoredAttention op -> Support.of(new ScoredAttentionKernel(op));
             case SelectKeys op -> Support.of(new SelectKeysKernel(op));
             case KvAppend op -> Support.of(new KvAppendKernel(op));
             case RmsNorm op -> Support.of(new RmsNormKernel(op, width(request) / op.width()));

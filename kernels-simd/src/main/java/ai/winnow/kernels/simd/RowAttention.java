@@ -48,6 +48,11 @@ final class RowAttention {
     private final long zerosAt;
     private final long keysAt;
     private final long valuesAt;
+
+    /** Where the scores of all pages are kept, {@code [pages, blocks, 64, heads]}; those of a page take no bytes if they are not. */
+    private final long keptAt;
+
+    private final long keptPageBytes;
     private final long bytes;
 
     RowAttention(Attention op) {
@@ -56,6 +61,11 @@ final class RowAttention {
 
     /** @param group query heads that are computed together */
     RowAttention(Attention op, int group) {
+        this(op, group, false);
+    }
+
+    /** @param keeps whether the scores are kept, for {@link #kept} */
+    RowAttention(Attention op, int group, boolean keeps) {
         this.op = op;
         this.shape = op.shape();
         this.group = group;
@@ -72,7 +82,9 @@ final class RowAttention {
         this.zerosAt = stepsAt + STEP_BYTES;
         this.keysAt = zerosAt + headBytes;
         this.valuesAt = keysAt + rows.stagedBytes();
-        this.bytes = valuesAt + rows.stagedBytes();
+        this.keptAt = valuesAt + rows.stagedBytes();
+        this.keptPageBytes = keeps ? 4L * KvShape.PAGE_ROWS * blocks * heads : 0;
+        this.bytes = keptAt + keptPageBytes * shape.pagesPerHead();
     }
 
     /** What the kernels read ahead over a page: a line for two keys times a vector of their rows, or for the four products of a step of one head. */
@@ -112,7 +124,8 @@ final class RowAttention {
             touch.start(address(keys, table, next), address(values, table, next), scratch + touchAt);
             int from = Math.max(0, begin - page * KvShape.PAGE_ROWS);
             int to = Math.min(KvShape.PAGE_ROWS, end - page * KvShape.PAGE_ROWS);
-            take(address(keys, table, page), address(values, table, page), from, to, scratch);
+            long kept = keptPageBytes > 0 ? scratch + keptAt + keptPageBytes * page : 0;
+            take(address(keys, table, page), address(values, table, page), from, to, kept, scratch);
         }
         finish(out, scratch);
     }
@@ -135,7 +148,25 @@ final class RowAttention {
 
     /** Takes the keys {@code from} to {@code to} of a page. */
     void take(long k, long v, int from, int to, long scratch) {
-        page(rows.staged(k, to, scratch + keysAt), rows.staged(v, to, scratch + valuesAt), from, to, scratch);
+        take(k, v, from, to, 0, scratch);
+    }
+
+    private void take(long k, long v, int from, int to, long kept, long scratch) {
+        page(rows.staged(k, to, scratch + keysAt), rows.staged(v, to, scratch + valuesAt), from, to, kept, scratch);
+    }
+
+    /** The score that query head {@code g} gave to key {@code key}, in units of log 2. */
+    float kept(int g, int key, long scratch) {
+        long row = (long) g / heads * KvShape.PAGE_ROWS + key % KvShape.PAGE_ROWS;
+        long page = scratch + keptAt + keptPageBytes * (key / KvShape.PAGE_ROWS);
+        return ALL.get(FLOAT, page + 4L * (row * heads + g % heads));
+    }
+
+    /** What is subtracted from scores of query head {@code g} to make them logarithms of probabilities, after the last page. */
+    float logOfSum(int g, long scratch) {
+        long state = scratch + statesAt + (long) g / heads * HeadSoftmax.STATE_BYTES;
+        double total = HeadSoftmax.total(state, g % heads, heads);
+        return ALL.get(FLOAT, state + 4L * (g % heads)) + (float) (Math.log(total) / Math.log(2));
     }
 
     private long address(MemorySegment pool, long table, int page) {
@@ -160,7 +191,7 @@ final class RowAttention {
     }
 
     /** Rows {@code from} to {@code to} of a page, four heads after the other. */
-    private void page(long keys, long values, int from, int to, long scratch) {
+    private void page(long keys, long values, int from, int to, long kept, long scratch) {
         int unit = 4 * HEADS / heads; // scores come in whole vectors
         int first = from & -unit;
         int count = (to - first + unit - 1) & -unit;
@@ -177,6 +208,11 @@ final class RowAttention {
             }
             none(scores, 0, from - first);
             none(scores, to - first, count);
+            if (kept != 0) {
+                long rowBytes = 4L * heads;
+                long at = kept + rowBytes * ((long) block * KvShape.PAGE_ROWS + from);
+                Lanes.copy(scores + rowBytes * (from - first), at, rowBytes * (to - from));
+            }
             HeadSoftmax.piece(scores, heads * count, heads, state);
             if (rows.read() == DType.I8) {
                 Int8Pages.scale(scores, values + shape.scaleAt(0, first), heads, heads * count);
