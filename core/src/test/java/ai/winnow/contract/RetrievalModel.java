@@ -23,13 +23,13 @@ import java.util.Map;
  * @param seed of the codes
  * @param positions the longest text, at most {@value #MOST_POSITIONS}
  * @param matchingLayers from 1 to 3; there are 16, 256 or 4096 values
+ * @param group query heads that share a key-value head: 2 or 4
  */
-public record RetrievalModel(long seed, int positions, int matchingLayers) {
+public record RetrievalModel(long seed, int positions, int matchingLayers, int group) {
 
     /** The longest text that the bounds hold for. */
     public static final int MOST_POSITIONS = 131_072;
 
-    public static final int HEADS = 8;
     public static final int KV_HEADS = 2;
     public static final int HEAD_DIM = 64;
 
@@ -51,11 +51,14 @@ public record RetrievalModel(long seed, int positions, int matchingLayers) {
     /** What a pair adds to the score of the row before, of a head that looks for it. */
     public static final double POSITION_GAIN = 300;
 
-    /** What a bit that agrees adds to a score, and takes from it if it does not, by query head of a group. */
-    static final double[] SHARPNESS = {4, 1.5, 0.1, 0.02};
+    /**
+     * What a bit that agrees adds to a score, and takes from it if it does not, by query head; a fifth head begins anew. Even heads
+     * see what matches and nothing else, odd ones see everything.
+     */
+    static final double[] SHARPNESS = {4, 0.1, 1.5, 0.02};
 
-    /** How much each query head of a group counts in the answer; those that look at everything may never decide it. */
-    static final double[] VOTES = {1, 0.5, 0.25, 0.15};
+    /** How much the odd heads of a group count in the answer together, where the even ones count 1: too little to decide it. */
+    static final double BROAD_VOTE = 0.25;
 
     /** So little that an answer does not change the norm of a row. A power of two. */
     private static final double ANSWER = 1.0 / 64;
@@ -63,7 +66,6 @@ public record RetrievalModel(long seed, int positions, int matchingLayers) {
     /** What an undivided vote adds to a logit. */
     private static final double LOGIT = 8;
 
-    private static final int GROUP = HEADS / KV_HEADS;
     private static final int PAIRS = HEAD_DIM / 2;
     private static final int HIDDEN = 160;
     private static final int INNER = 16;
@@ -80,14 +82,31 @@ public record RetrievalModel(long seed, int positions, int matchingLayers) {
 
     public RetrievalModel {
         if (positions < 1 || positions > MOST_POSITIONS || matchingLayers < 1 || matchingLayers > 3) {
-            throw new IllegalArgumentException("from 1 to " + MOST_POSITIONS + " positions and 1 to 3 matching layers, not "
-                    + positions + " and " + matchingLayers);
+            throw new IllegalArgumentException("from 1 to " + MOST_POSITIONS
+                    + " positions and 1 to 3 matching layers, not " + positions + " and " + matchingLayers);
+        }
+        if (group != 2 && group != 4) {
+            throw new IllegalArgumentException("2 or 4 query heads share a key-value head, not " + group);
         }
     }
 
-    /** A model of 256 values and two matching layers, for texts of up to {@code positions} tokens. */
+    /** Two matching layers, so 256 values, and 4 query heads for 2 of keys and values. */
     public static RetrievalModel of(long seed, int positions) {
-        return new RetrievalModel(seed, positions, 2);
+        return new RetrievalModel(seed, positions, 2, 2);
+    }
+
+    /** Query heads. */
+    public int heads() {
+        return KV_HEADS * group;
+    }
+
+    static double sharpness(int head) {
+        return SHARPNESS[head % SHARPNESS.length];
+    }
+
+    /** How much a query head counts in the answer. */
+    double vote(int head) {
+        return (head % 2 == 0 ? 1 : BROAD_VOTE) / (group / 2);
     }
 
     /** Parts of a value. */
@@ -125,7 +144,7 @@ public record RetrievalModel(long seed, int positions, int matchingLayers) {
                         HIDDEN,
                         INNER,
                         layers(),
-                        HEADS,
+                        heads(),
                         KV_HEADS,
                         HEAD_DIM,
                         RetrievalCodes.value(values()),
@@ -212,13 +231,13 @@ public record RetrievalModel(long seed, int positions, int matchingLayers) {
 
         /** Heads that look one row back: their queries are their keys, turned by one position less. */
         private void previous(String prefix, int layer) {
-            Tensor query = matrix(prefix + "q_proj", HEADS * HEAD_DIM, HIDDEN);
+            Tensor query = matrix(prefix + "q_proj", model.heads() * HEAD_DIM, HIDDEN);
             Tensor key = matrix(prefix + "k_proj", KV_HEADS * HEAD_DIM, HIDDEN);
             Tensor value = matrix(prefix + "v_proj", KV_HEADS * HEAD_DIM, HIDDEN);
-            Tensor output = matrix(prefix + "o_proj", HIDDEN, HEADS * HEAD_DIM);
+            Tensor output = matrix(prefix + "o_proj", HIDDEN, model.heads() * HEAD_DIM);
             int bits = RetrievalCodes.BITS / (PREVIOUS_LAYERS * KV_HEADS);
-            for (int head = 0; head < HEADS; head++) {
-                int keyHead = head / GROUP;
+            for (int head = 0; head < model.heads(); head++) {
+                int keyHead = head / model.group;
                 for (int pair = 0; pair < POSITION_PAIRS; pair++) {
                     double radians = Math.pow(THETA, -(double) pair / PAIRS);
                     double gain = POSITION_GAIN * Math.sqrt(HEAD_DIM);
@@ -229,29 +248,29 @@ public record RetrievalModel(long seed, int positions, int matchingLayers) {
                 for (int i = 0; i < bits; i++) {
                     int bit = (layer * KV_HEADS + keyHead) * bits + i;
                     set(value, keyHead * HEAD_DIM + i, CODE + bit, 1);
-                    set(output, BEFORE + bit, head * HEAD_DIM + i, 1.0 / GROUP);
+                    set(output, BEFORE + bit, head * HEAD_DIM + i, 1.0 / model.group);
                 }
             }
         }
 
         /** Heads that look for rows behind the token of theirs, each key-value head for a part of what stands there. */
         private void matching(String prefix, int layer) {
-            Tensor query = matrix(prefix + "q_proj", HEADS * HEAD_DIM, HIDDEN);
+            Tensor query = matrix(prefix + "q_proj", model.heads() * HEAD_DIM, HIDDEN);
             Tensor key = matrix(prefix + "k_proj", KV_HEADS * HEAD_DIM, HIDDEN);
             Tensor value = matrix(prefix + "v_proj", KV_HEADS * HEAD_DIM, HIDDEN);
-            Tensor output = matrix(prefix + "o_proj", HIDDEN, HEADS * HEAD_DIM);
-            for (int head = 0; head < HEADS; head++) {
-                int keyHead = head / GROUP;
+            Tensor output = matrix(prefix + "o_proj", HIDDEN, model.heads() * HEAD_DIM);
+            for (int head = 0; head < model.heads(); head++) {
+                int keyHead = head / model.group;
                 int part = layer * KV_HEADS + keyHead;
                 for (int bit = 0; bit < RetrievalCodes.BITS; bit++) {
-                    double gain = SHARPNESS[head % GROUP] * Math.sqrt(HEAD_DIM);
+                    double gain = sharpness(head) * Math.sqrt(HEAD_DIM);
                     set(query, head * HEAD_DIM + element(bit), CODE + bit, gain);
                     set(key, keyHead * HEAD_DIM + element(bit), BEFORE + bit, 1);
                 }
                 for (int symbol = 0; symbol < SYMBOLS; symbol++) {
                     for (int d = 0; d < HEAD_DIM; d++) {
                         int sign = spread(symbol, d);
-                        double vote = ANSWER * VOTES[head % GROUP] / HEAD_DIM;
+                        double vote = ANSWER * model.vote(head) / HEAD_DIM;
                         set(value, keyHead * HEAD_DIM + d, SYMBOL + part * SYMBOLS + symbol, sign);
                         set(output, model.answer(part) + symbol, head * HEAD_DIM + d, vote * sign);
                     }

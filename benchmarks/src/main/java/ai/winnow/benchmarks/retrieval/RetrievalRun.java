@@ -47,8 +47,22 @@ public final class RetrievalRun implements Callable<Integer> {
     @Option(names = "--kv", defaultValue = "F32", description = "type of cached keys and values: ${COMPLETION-CANDIDATES}")
     private DType kvType = DType.F32;
 
+    @Option(
+            names = "--prefill",
+            defaultValue = "WINDOW",
+            description = "how texts are read for policies other than dense: WINDOW, through a window of "
+                    + WindowedPrefill.ROWS
+                    + " rows, which leaves the same keys and values and takes seconds; or POLICY, as the policy says")
+    private Prefill prefill = Prefill.WINDOW;
+
     @Option(names = "--out", defaultValue = "docs/results/retrieval.json", description = "the file to write")
     private Path out = Path.of("");
+
+    /** How texts are read. */
+    enum Prefill {
+        WINDOW,
+        POLICY
+    }
 
     /** A point of a curve, as the file has it. */
     record Point(String method, int context, int budget, double accuracy, double bytesReadFraction) {
@@ -88,14 +102,13 @@ public final class RetrievalRun implements Callable<Integer> {
                 ModelOptions options = ModelOptions.defaults()
                         .withContextLength(context)
                         .withMaxSequences(1)
+                        .withWarmUp(false)
                         .withKvType(kvType);
                 try (SparseModel dense = SparseModel.load(folder, SparsityPolicy.dense(), options)) {
                     for (SparsityPolicy policy : parsed) {
-                        try (SparseModel sparse = dense.withPolicy(policy, Map.of())) {
-                            Answers answers = Answers.of(sparse, task);
-                            points.add(Point.of(policy.toString(), context, answers));
-                            System.out.println(line(points.getLast(), answers));
-                        }
+                        Answers answers = answers(dense, policy, task);
+                        points.add(Point.of(policy.toString(), context, answers));
+                        System.out.println(line(points.getLast(), answers));
                     }
                 }
             }
@@ -107,6 +120,17 @@ public final class RetrievalRun implements Callable<Integer> {
             Files.delete(folder);
         }
         return 0;
+    }
+
+    /** The dense policy reads the text densely, whatever it costs: it is what the others are held against. */
+    private Answers answers(SparseModel dense, SparsityPolicy policy, RetrievalTask task) {
+        if (policy.methods().isEmpty()) {
+            return Answers.of(dense, task);
+        }
+        SparsityPolicy whole = prefill == Prefill.WINDOW ? WindowedPrefill.before(policy) : policy;
+        try (SparseModel sparse = dense.withPolicy(whole, Map.of())) {
+            return Answers.of(sparse, task);
+        }
     }
 
     private static String line(Point point, Answers answers) {
