@@ -117,15 +117,13 @@ class RetrievalRunTest {
         }
     }
 
-    /** Far behind, where the pairs that tell positions apart have turned often: cheap, for the text is read through a window. */
-    @ParameterizedTest
-    @EnumSource(names = {"BF16", "I8"})
-    void textsOfAllPositionsAreAnswered(DType kvType) {
-        int positions = RetrievalModel.MOST_POSITIONS;
-        RetrievalModel model = RetrievalModel.of(13, positions);
-        try (SparseModel dense = load(model, kvType)) {
-            RetrievalTask task = RetrievalTask.of(model, 14, positions, 30);
-            assertAllRight(answers(dense, task, new Window(positions)), 30);
+    /** At the limit, in the type with the greatest error; the text is read through a window, for dense reading takes many minutes. */
+    @Test
+    void textsOfAllPositionsAreAnswered() {
+        RetrievalModel model = RetrievalModel.of(13, RetrievalModel.MOST_POSITIONS);
+        try (SparseModel dense = load(model, DType.I8)) {
+            RetrievalTask task = RetrievalTask.of(model, 14, RetrievalModel.MOST_POSITIONS, 30);
+            assertAllRight(answers(dense, task, new Window(RetrievalModel.MOST_POSITIONS)), 30);
         }
     }
 
@@ -184,7 +182,7 @@ class RetrievalRunTest {
                 .hasValue(27);
         try (SparseModel dense = load(model, DType.F32)) {
             double few = share(dense, task, new TopRows(1));
-            double some = share(dense, task, new TopRows(9));
+            double some = share(dense, task, new TopRows(3));
             double all = share(dense, task, new TopRows(27));
             System.err.println(few + " " + some + " " + all);
             assertThat(few).isBetween(0.5, 0.9);
