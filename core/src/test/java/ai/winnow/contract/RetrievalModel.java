@@ -106,7 +106,7 @@ public record RetrievalModel(long seed, int positions, int matchingLayers, int g
 
     /** How much a query head counts in the answer. */
     double vote(int head) {
-        return (head % 2 == 0 ? 1 : BROAD_VOTE) / (group / 2);
+        return (head % 2 == 0 ? 1 : BROAD_VOTE) / (group / 2.0);
     }
 
     /** Parts of a value. */
@@ -116,12 +116,12 @@ public record RetrievalModel(long seed, int positions, int matchingLayers, int g
 
     /** How many values there are: every choice of a symbol for each part. */
     public int values() {
-        return 1 << 2 * parts();
+        return 1 << (2 * parts());
     }
 
     /** The symbol that {@code part} of value number {@code index} is. */
     public static int symbol(int index, int part) {
-        return index >>> 2 * part & SYMBOLS - 1;
+        return index >>> (2 * part) & (SYMBOLS - 1);
     }
 
     public RetrievalCodes codes() {
@@ -139,16 +139,8 @@ public record RetrievalModel(long seed, int positions, int matchingLayers, int g
                  "intermediate_size": %d, "num_hidden_layers": %d, "num_attention_heads": %d, "num_key_value_heads": %d,
                  "head_dim": %d, "vocab_size": %d, "max_position_embeddings": %d, "rope_theta": 1e36,
                  "rms_norm_eps": 1e-6, "tie_word_embeddings": false, "bos_token_id": 0}
-                """
-                .formatted(
-                        HIDDEN,
-                        INNER,
-                        layers(),
-                        heads(),
-                        KV_HEADS,
-                        HEAD_DIM,
-                        RetrievalCodes.value(values()),
-                        positions);
+                """.formatted(
+                HIDDEN, INNER, layers(), heads(), KV_HEADS, HEAD_DIM, RetrievalCodes.value(values()), positions);
     }
 
     /** Writes the checkpoint into {@code folder}: {@code config.json} and {@code model.safetensors}. */
@@ -178,7 +170,7 @@ public record RetrievalModel(long seed, int positions, int matchingLayers, int g
 
     /** Element {@code d} of Hadamard's vector of a symbol: 1 or -1; those of different symbols are orthogonal. */
     private static int spread(int symbol, int d) {
-        return Integer.bitCount(symbol + 1 & d) % 2 == 0 ? 1 : -1;
+        return Integer.bitCount((symbol + 1) & d) % 2 == 0 ? 1 : -1;
     }
 
     /** The tensors while they are filled. */

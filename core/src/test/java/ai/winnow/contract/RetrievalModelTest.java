@@ -160,7 +160,8 @@ class RetrievalModelTest {
                 SequenceId sequence = session.open();
                 session.run(Phase.PREFILL, Batch.of(sequence, task.context()));
                 for (Question question : task.questions()) {
-                    int answer = session.run(Phase.DECODE, Batch.of(sequence, question.tokens())).argMax(0);
+                    int answer = session.run(Phase.DECODE, Batch.of(sequence, question.tokens()))
+                            .argMax(0);
                     assertThat(answer).as("%s, %s", model, question).isEqualTo(question.answer());
                     session.truncate(sequence, task.context().length);
                 }

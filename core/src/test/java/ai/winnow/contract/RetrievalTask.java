@@ -34,8 +34,9 @@ public record RetrievalTask(int[] context, List<Question> questions) {
      */
     public static RetrievalTask of(RetrievalModel model, long seed, int length, int count) {
         if (count < 1 || count > RetrievalCodes.CLUSTERS || length > model.positions() || 4 * count > length) {
-            throw new IllegalArgumentException(count + " questions about " + length + " tokens: at most "
-                    + RetrievalCodes.CLUSTERS + ", and a fourth of the tokens; at most " + model.positions() + " tokens");
+            throw new IllegalArgumentException(
+                    count + " questions about " + length + " tokens: at most " + RetrievalCodes.CLUSTERS
+                            + ", and a fourth of the tokens; at most " + model.positions() + " tokens");
         }
         Random random = new Random(seed);
         List<Integer> clusters = new ArrayList<>();
@@ -105,7 +106,7 @@ public record RetrievalTask(int[] context, List<Question> questions) {
         int other = 0;
         for (int part = 0; part < model.parts(); part++) {
             int shift = 1 + random.nextInt(RetrievalModel.SYMBOLS - 1);
-            other |= (RetrievalModel.symbol(value, part) + shift) % RetrievalModel.SYMBOLS << 2 * part;
+            other |= (RetrievalModel.symbol(value, part) + shift) % RetrievalModel.SYMBOLS << (2 * part);
         }
         return other;
     }

@@ -18,7 +18,10 @@ import java.util.TreeMap;
  * @param questionSeconds time that all questions took
  */
 record Answers(
-        TreeMap<Integer, Count> byOccurrences, double bytesReadFraction, double prefillSeconds, double questionSeconds) {
+        TreeMap<Integer, Count> byOccurrences,
+        double bytesReadFraction,
+        double prefillSeconds,
+        double questionSeconds) {
 
     /** Of {@code asked} questions {@code right} were answered right. */
     record Count(int right, int asked) {
@@ -47,10 +50,7 @@ record Answers(
                 session.truncate(sequence, task.context().length);
             }
             return new Answers(
-                    counts,
-                    traffic.fraction(),
-                    (prefilled - start) / 1e9,
-                    (System.nanoTime() - prefilled) / 1e9);
+                    counts, traffic.fraction(), (prefilled - start) / 1e9, (System.nanoTime() - prefilled) / 1e9);
         }
     }
 

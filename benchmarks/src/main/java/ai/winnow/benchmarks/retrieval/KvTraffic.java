@@ -38,8 +38,7 @@ final class KvTraffic implements NodeObserver {
         // An op that reads parts of the cache adds its case here; one that is not known must not count as nothing.
         switch (node.op()) {
             case Attention attention -> count(attention, operands);
-            default ->
-                throw new IllegalStateException("it is not known how much of the cache " + node.op() + " reads");
+            default -> throw new IllegalStateException("it is not known how much of the cache " + node.op() + " reads");
         }
     }
 

@@ -1,7 +1,10 @@
 package ai.winnow.benchmarks.retrieval;
 
+import ai.winnow.calibrate.CalibrationData;
+import ai.winnow.calibrate.CalibrationRun;
 import ai.winnow.contract.RetrievalModel;
 import ai.winnow.contract.RetrievalTask;
+import ai.winnow.io.Artefact;
 import ai.winnow.method.MethodProvider;
 import ai.winnow.method.SparsityPolicy;
 import ai.winnow.runtime.Backends;
@@ -20,6 +23,7 @@ import java.util.concurrent.Callable;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
+import java.util.stream.LongStream;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -28,10 +32,16 @@ import picocli.CommandLine.Option;
  * Asks the constructed retrieval model ({@code docs/retrieval-model.md}) about long texts, under each policy, and writes how many
  * answers were right against the budget. {@code mvn -q -Pretrieval verify -DskipTests} from the root of the sources.
  */
-@Command(name = "retrieval", mixinStandardHelpOptions = true, description = "Right answers about long texts, by policy.")
+@Command(
+        name = "retrieval",
+        mixinStandardHelpOptions = true,
+        description = "Right answers about long texts, by policy.")
 public final class RetrievalRun implements Callable<Integer> {
 
     private static final long SEED = 1;
+
+    private static final int CALIBRATION_WINDOWS = 4;
+    private static final int CALIBRATION_LENGTH = 512;
 
     private static final Pattern BUDGET = Pattern.compile(",?\\bbudget=(\\d+)");
 
@@ -44,7 +54,10 @@ public final class RetrievalRun implements Callable<Integer> {
     @Option(names = "--policies", split = ";", defaultValue = "dense", description = "policies, with ; between them")
     private String[] policies = {};
 
-    @Option(names = "--kv", defaultValue = "F32", description = "type of cached keys and values: ${COMPLETION-CANDIDATES}")
+    @Option(
+            names = "--kv",
+            defaultValue = "F32",
+            description = "type of cached keys and values: ${COMPLETION-CANDIDATES}")
     private DType kvType = DType.F32;
 
     @Option(
@@ -106,7 +119,7 @@ public final class RetrievalRun implements Callable<Integer> {
                         .withKvType(kvType);
                 try (SparseModel dense = SparseModel.load(folder, SparsityPolicy.dense(), options)) {
                     for (SparsityPolicy policy : parsed) {
-                        Answers answers = answers(dense, policy, task);
+                        Answers answers = answers(dense, model, policy, task);
                         points.add(Point.of(policy.toString(), context, answers));
                         System.out.println(line(points.getLast(), answers));
                     }
@@ -123,19 +136,30 @@ public final class RetrievalRun implements Callable<Integer> {
     }
 
     /** The dense policy reads the text densely, whatever it costs: it is what the others are held against. */
-    private Answers answers(SparseModel dense, SparsityPolicy policy, RetrievalTask task) {
+    private Answers answers(SparseModel dense, RetrievalModel model, SparsityPolicy policy, RetrievalTask task) {
         if (policy.methods().isEmpty()) {
             return Answers.of(dense, task);
         }
         SparsityPolicy whole = prefill == Prefill.WINDOW ? WindowedPrefill.before(policy) : policy;
-        try (SparseModel sparse = dense.withPolicy(whole, Map.of())) {
+        Map<String, Artefact> artefacts = CalibrationRun.calibrate(dense, policy, otherTexts(model));
+        try (SparseModel sparse = dense.withPolicy(whole, artefacts)) {
             return Answers.of(sparse, task);
         }
     }
 
+    /** What methods that measure the model are shown: short texts like those they are asked about, none of them the same. */
+    private static CalibrationData otherTexts(RetrievalModel model) {
+        int length = Math.min(model.positions(), CALIBRATION_LENGTH);
+        return CalibrationData.of(LongStream.rangeClosed(1, CALIBRATION_WINDOWS)
+                .mapToObj(i ->
+                        RetrievalTask.of(model, SEED + i, length, length / 8).context())
+                .toList());
+    }
+
     private static String line(Point point, Answers answers) {
         String byOccurrences = answers.byOccurrences().entrySet().stream()
-                .map(entry -> entry.getKey() + "x " + entry.getValue().right() + "/" + entry.getValue().asked())
+                .map(entry -> entry.getKey() + "x " + entry.getValue().right() + "/"
+                        + entry.getValue().asked())
                 .collect(Collectors.joining(", "));
         return String.format(
                 Locale.ROOT,
@@ -155,7 +179,11 @@ public final class RetrievalRun implements Callable<Integer> {
         if (folder != null) {
             Files.createDirectories(folder);
         }
-        String json = new GsonBuilder().setPrettyPrinting().disableHtmlEscaping().create().toJson(points);
+        String json = new GsonBuilder()
+                .setPrettyPrinting()
+                .disableHtmlEscaping()
+                .create()
+                .toJson(points);
         Files.writeString(out, json + "\n");
         System.out.println("written to " + out);
     }

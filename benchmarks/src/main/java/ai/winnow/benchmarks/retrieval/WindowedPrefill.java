@@ -24,9 +24,8 @@ record WindowedPrefill() implements SparsityMethod {
 
     /** The policy with this method before it. */
     static SparsityPolicy before(SparsityPolicy policy) {
-        return new SparsityPolicy(
-                Stream.concat(Stream.of(new WindowedPrefill()), policy.methods().stream())
-                        .toList());
+        return new SparsityPolicy(Stream.concat(Stream.of(new WindowedPrefill()), policy.methods().stream())
+                .toList());
     }
 
     @Override

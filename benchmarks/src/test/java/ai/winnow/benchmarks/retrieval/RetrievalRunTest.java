@@ -6,10 +6,10 @@ import static org.assertj.core.api.Assertions.within;
 
 import ai.winnow.contract.RetrievalModel;
 import ai.winnow.contract.RetrievalTask;
+import ai.winnow.io.Artefact;
 import ai.winnow.ir.Attention;
 import ai.winnow.ir.Phase;
 import ai.winnow.ir.Role;
-import ai.winnow.io.Artefact;
 import ai.winnow.method.MethodInfo;
 import ai.winnow.method.Rewrite;
 import ai.winnow.method.SparsityMethod;
@@ -30,6 +30,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.TreeMap;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -81,8 +82,7 @@ class RetrievalRunTest {
     }
 
     private static Answers answers(SparseModel dense, RetrievalTask task, SparsityMethod method) {
-        try (SparseModel sparse =
-                dense.withPolicy(WindowedPrefill.before(SparsityPolicy.of(method)), Map.of())) {
+        try (SparseModel sparse = dense.withPolicy(WindowedPrefill.before(SparsityPolicy.of(method)), Map.of())) {
             return Answers.of(sparse, task);
         }
     }
@@ -178,13 +178,14 @@ class RetrievalRunTest {
     void answersGrowWithTheBudget() {
         RetrievalModel model = RetrievalModel.of(19, 2048);
         RetrievalTask task = RetrievalTask.of(model, 20, 2048, 40);
-        assertThat(task.questions().stream().mapToInt(RetrievalTask.Question::occurrences).max())
+        assertThat(task.questions().stream()
+                        .mapToInt(RetrievalTask.Question::occurrences)
+                        .max())
                 .hasValue(27);
         try (SparseModel dense = load(model, DType.F32)) {
             double few = share(dense, task, new TopRows(1));
             double some = share(dense, task, new TopRows(3));
             double all = share(dense, task, new TopRows(27));
-            System.err.println(few + " " + some + " " + all);
             assertThat(few).isBetween(0.5, 0.9);
             assertThat(some).isGreaterThan(few).isLessThan(1);
             assertThat(all).isEqualTo(1);
@@ -217,20 +218,41 @@ class RetrievalRunTest {
         }
     }
 
+    /** A method that measures the model is shown other texts first. */
     @Test
     void theFileHasAPointForEachPolicyAndContext() throws IOException {
         Path out = folder.resolve("results/retrieval.json");
         int code = new CommandLine(new RetrievalRun())
-                .execute("--contexts", "512,1024", "--questions", "10", "--policies", "dense", "--out", out.toString());
+                .execute(
+                        "--contexts=512,1024",
+                        "--questions=10",
+                        "--policies=dense;teal:0",
+                        "--kv=BF16",
+                        "--out=" + out);
         assertThat(code).isZero();
         JsonArray points = JsonParser.parseString(Files.readString(out)).getAsJsonArray();
-        assertThat(points).hasSize(2);
-        JsonObject point = points.get(1).getAsJsonObject();
+        assertThat(points).hasSize(4);
+        JsonObject point = points.get(3).getAsJsonObject();
         assertThat(point.keySet()).containsExactly("method", "context", "budget", "accuracy", "bytesReadFraction");
-        assertThat(point.get("method").getAsString()).isEqualTo("dense");
+        assertThat(point.get("method").getAsString()).startsWith("teal:0");
         assertThat(point.get("context").getAsInt()).isEqualTo(1024);
         assertThat(point.get("budget").getAsInt()).isEqualTo(1024);
         assertThat(point.get("accuracy").getAsDouble()).isEqualTo(1);
         assertThat(point.get("bytesReadFraction").getAsDouble()).isEqualTo(1);
+    }
+
+    @Test
+    void theBudgetOfAPolicyStandsApartFromItsName() {
+        Answers answers = new Answers(new TreeMap<>(Map.of(1, new Answers.Count(3, 4))), 0.25, 1, 1);
+        assertThat(RetrievalRun.Point.of("quest:budget=256", 4096, answers))
+                .isEqualTo(new RetrievalRun.Point("quest", 4096, 256, 0.75, 0.25));
+        assertThat(RetrievalRun.Point.of("quest:page=16,budget=256,sink=4", 4096, answers)
+                        .method())
+                .isEqualTo("quest:page=16,sink=4");
+        assertThat(RetrievalRun.Point.of("quest:budget=256,page=16", 4096, answers)
+                        .method())
+                .isEqualTo("quest:page=16");
+        assertThat(RetrievalRun.Point.of("teal:0.4 + quest:budget=64", 4096, answers))
+                .isEqualTo(new RetrievalRun.Point("teal:0.4 + quest", 4096, 64, 0.75, 0.25));
     }
 }

@@ -72,10 +72,12 @@ record TopRows(int rows) implements SparsityMethod {
             KvShape shape = dense.shape();
             int layer = dense.layer();
             int keyHead = head / dense.group();
-            int first = operands.in(2).getAtIndex(ValueLayout.JAVA_INT, operands.in(1)
-                    .getAtIndex(ValueLayout.JAVA_INT, row));
+            int first = operands.in(2)
+                    .getAtIndex(ValueLayout.JAVA_INT, operands.in(1).getAtIndex(ValueLayout.JAVA_INT, row));
             int end = operands.in(7).getAtIndex(ValueLayout.JAVA_INT, shape.headIndex(slot, layer, keyHead))
-                    + row - first + 1;
+                    + row
+                    - first
+                    + 1;
             long at = ((long) row * dense.queryHeads() + head) * shape.headDim();
             double[] scores = new double[end];
             for (int i = 0; i < end; i++) {
@@ -92,8 +94,9 @@ record TopRows(int rows) implements SparsityMethod {
                     .limit(rows)
                     .mapToInt(i -> i)
                     .toArray();
-            double[] weights =
-                    Arrays.stream(best).mapToDouble(i -> Math.exp(scores[i] - scores[best[0]])).toArray();
+            double[] weights = Arrays.stream(best)
+                    .mapToDouble(i -> Math.exp(scores[i] - scores[best[0]]))
+                    .toArray();
             double sum = Arrays.stream(weights).sum();
             for (int d = 0; d < shape.headDim(); d++) {
                 double total = 0;
