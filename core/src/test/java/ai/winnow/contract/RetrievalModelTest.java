@@ -32,11 +32,10 @@ class RetrievalModelTest {
     void codesKeepTheirDistances() {
         RetrievalCodes codes = RetrievalModel.of(1, POSITIONS).codes();
         int firstKey = RetrievalCodes.key(0, 0);
-        int firstValue = RetrievalCodes.value(0);
         for (int token = 0; token < codes.size(); token++) {
             for (int other = 0; other < token; other++) {
-                boolean bothKeys = other >= firstKey && token < firstValue;
-                boolean oneKey = token >= firstKey && token < firstValue || other >= firstKey && other < firstValue;
+                boolean bothKeys = isKey(token) && isKey(other);
+                boolean oneKey = isKey(token) || isKey(other);
                 int distance = codes.distance(token, other);
                 if (bothKeys
                         && (token - firstKey) / RetrievalCodes.CLUSTER_SIZE
@@ -50,6 +49,10 @@ class RetrievalModelTest {
                 }
             }
         }
+    }
+
+    private static boolean isKey(int token) {
+        return token >= RetrievalCodes.key(0, 0) && token < RetrievalCodes.value(0);
     }
 
     /** The weight of all other rows together, beside that of the row before. */
