@@ -61,14 +61,17 @@ final class ExactAttention {
                 sum += scores[i - begin];
             }
         }
-        for (int d = 0; d < shape.headDim(); d++) {
-            double total = 0;
-            for (int i = begin; i < end; i++) {
-                if (named.test(i)) {
-                    total += scores[i - begin] * element(cache + 4, row, kvHead, i, d);
+        double[] totals = new double[shape.headDim()];
+        for (int i = begin; i < end; i++) {
+            if (named.test(i)) {
+                int page = page(row, kvHead, i);
+                for (int d = 0; d < totals.length; d++) {
+                    totals[d] += scores[i - begin] * shape.get(operands.in(cache + 4), page, i % KvShape.PAGE_ROWS, d);
                 }
             }
-            DType.F32.setFloat(operands.out(0), at + d, any ? (float) (total / sum) : 0);
+        }
+        for (int d = 0; d < totals.length; d++) {
+            DType.F32.setFloat(operands.out(0), at + d, any ? (float) (totals[d] / sum) : 0);
         }
     }
 
@@ -79,10 +82,15 @@ final class ExactAttention {
         double[] scores = new double[end - begin];
         for (int i = begin; i < end; i++) {
             double dot = 0;
-            for (int d = 0; d < shape.headDim() && named.test(i); d++) {
-                dot += (double) DType.F32.getFloat(query, at + d) * element(cache + 3, row, head / op.group(), i, d);
+            boolean seen = named.test(i);
+            if (seen) {
+                int page = page(row, head / op.group(), i);
+                for (int d = 0; d < shape.headDim(); d++) {
+                    dot += (double) DType.F32.getFloat(query, at + d)
+                            * shape.get(operands.in(cache + 3), page, i % KvShape.PAGE_ROWS, d);
+                }
             }
-            scores[i - begin] = named.test(i) ? dot * op.scale() : Double.NEGATIVE_INFINITY;
+            scores[i - begin] = seen ? dot * op.scale() : Double.NEGATIVE_INFINITY;
         }
         return scores;
     }
@@ -91,8 +99,8 @@ final class ExactAttention {
         return ((long) row * op.queryHeads() + head) * shape.headDim();
     }
 
-    private float element(int pool, int row, int head, int key, int d) {
-        int page = KvAppend.page(shape, operands.in(cache + 5), slot(row), op.layer(), head, key);
-        return shape.get(operands.in(pool), page, key % KvShape.PAGE_ROWS, d);
+    /** The page of the pool that holds key {@code key}. */
+    private int page(int row, int head, int key) {
+        return KvAppend.page(shape, operands.in(cache + 5), slot(row), op.layer(), head, key);
     }
 }
