@@ -1,14 +1,19 @@
 package ai.winnow.benchmarks.retrieval;
 
 import ai.winnow.ir.Attention;
+import ai.winnow.ir.KeyLists;
 import ai.winnow.ir.KvShape;
 import ai.winnow.ir.Node;
 import ai.winnow.ir.Role;
+import ai.winnow.ir.ScoredAttention;
+import ai.winnow.ir.SparseAttention;
 import ai.winnow.runtime.NodeObserver;
 import ai.winnow.runtime.Session;
 import ai.winnow.tensor.Operands;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.stream.IntStream;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Counts the bytes of cached keys and values that attention of a session reads, against those that dense attention over the same
@@ -37,29 +42,56 @@ final class KvTraffic implements NodeObserver {
         }
         // An op that reads parts of the cache adds its case here; one that is not known must not count as nothing.
         switch (node.op()) {
-            case Attention attention -> count(attention, operands);
+            case Attention attention -> count(attention, operands, 1, null);
+            case ScoredAttention scored -> count(scored.attention(), operands, 1, null);
+            case SparseAttention sparse -> count(sparse.attention(), operands, SparseAttention.CACHE, sparse.keys());
             default -> throw new IllegalStateException("it is not known how much of the cache " + node.op() + " reads");
         }
     }
 
-    private void count(Attention attention, Operands operands) {
+    /**
+     * @param cache which operand {@code sequence} is
+     * @param lists which keys are read, if not all that are seen
+     */
+    private void count(Attention attention, Operands operands, int cache, @Nullable KeyLists lists) {
         KvShape shape = attention.shape();
-        MemorySegment sequences = operands.in(1);
-        MemorySegment indptr = operands.in(2);
-        MemorySegment slots = operands.in(3);
-        MemorySegment lengths = operands.in(7);
         double rowBytes = 2 * (double) shape.dtype().bytes(shape.rowElements());
-        int rows = operands.inRows(0);
-        for (int row = 0; row < rows; row++) {
-            int sequence = sequences.getAtIndex(ValueLayout.JAVA_INT, row);
+        KeyLists tiles = lists == null ? KeyLists.of(shape, shape.heads(), 1) : lists;
+        MemorySegment indptr = operands.in(cache + 1);
+        tiles.forEachTile(indptr, operands.inRows(0), (tile, sequence, from, to) -> {
             int first = indptr.getAtIndex(ValueLayout.JAVA_INT, sequence);
-            int slot = slots.getAtIndex(ValueLayout.JAVA_INT, sequence);
+            int slot = operands.in(cache + 2).getAtIndex(ValueLayout.JAVA_INT, sequence);
             for (int head = 0; head < shape.heads(); head++) {
-                int cached = lengths.getAtIndex(ValueLayout.JAVA_INT, shape.headIndex(slot, attention.layer(), head));
-                int seen = cached + row - first + 1;
-                dense += seen * rowBytes;
-                read += (attention.window() > 0 ? Math.min(seen, attention.window()) : seen) * rowBytes;
+                int cached = operands.in(cache + 6)
+                        .getAtIndex(ValueLayout.JAVA_INT, shape.headIndex(slot, attention.layer(), head));
+                boolean[] named = lists == null ? null : named(lists, operands, tile, head);
+                for (int row = from; row < to; row++) {
+                    int end = cached + row - first + 1;
+                    int begin = attention.window() > 0 ? Math.max(0, end - attention.window()) : 0;
+                    dense += end * rowBytes;
+                    read += rowBytes
+                            * (named == null
+                                    ? end - begin
+                                    : IntStream.range(begin, end)
+                                            .filter(key -> named[key])
+                                            .count());
+                }
+            }
+        });
+    }
+
+    /** The keys of a key-value head that any of its lists names: each is read from memory once. */
+    private static boolean[] named(KeyLists lists, Operands operands, int tile, int head) {
+        boolean[] all = new boolean[0];
+        for (int list = 0; list < lists.lists(); list++) {
+            if (lists.head(list) == head) {
+                boolean[] more = lists.named(operands, 1, tile, list);
+                all = all.length == 0 ? more : all;
+                for (int key = 0; key < more.length; key++) {
+                    all[key] |= more[key];
+                }
             }
         }
+        return all;
     }
 }
