@@ -51,7 +51,12 @@ public final class RetrievalRun implements Callable<Integer> {
     @Option(names = "--questions", defaultValue = "200", description = "questions about each text")
     private int questions;
 
-    @Option(names = "--policies", split = ";", defaultValue = "dense", description = "policies, with ; between them")
+    @Option(
+            names = "--policies",
+            split = ";",
+            defaultValue = "dense;tidal-decode:budget=8,select=2;tidal-decode:budget=32,select=2;"
+                    + "tidal-decode:budget=128,select=2;tidal-decode:budget=512,select=2;tidal-decode:budget=2048,select=2",
+            description = "policies, with ; between them")
     private String[] policies = {};
 
     @Option(
