@@ -54,8 +54,9 @@ public final class RetrievalRun implements Callable<Integer> {
     @Option(
             names = "--policies",
             split = ";",
-            defaultValue = "dense;tidal-decode:budget=8,select=2;tidal-decode:budget=32,select=2;"
-                    + "tidal-decode:budget=128,select=2;tidal-decode:budget=512,select=2;tidal-decode:budget=2048,select=2",
+            defaultValue =
+                    "dense;tidal-decode:budget=8,select=2;tidal-decode:budget=32,select=2;"
+                            + "tidal-decode:budget=128,select=2;tidal-decode:budget=512,select=2;tidal-decode:budget=2048,select=2",
             description = "policies, with ; between them")
     private String[] policies = {};
 
