@@ -96,7 +96,7 @@ public final class Compare {
             all.add(AttentionProblem.prefill(32, 8, 64, 512, type));
         }
         all.add(AttentionProblem.decode(32, 8, 128, 4096, DType.I8));
-        all.add(SparseAttentionProblem.prefill(8, 2, 128, 4096, DType.F32, 0.2));
+        all.add(SparseAttentionProblem.prefill(4, 1, 128, 2048, DType.F32, 0.2));
         for (DType type : FLOATS) {
             all.add(SparseAttentionProblem.decode(32, 8, 128, 16384, type, 0.1, true));
             all.add(SparseAttentionProblem.decode(32, 8, 128, 16384, type, 1.0 / 16, false));
