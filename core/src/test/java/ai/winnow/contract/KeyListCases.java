@@ -90,7 +90,9 @@ public final class KeyListCases {
                     cases.add(attention(Phase.DECODE, decode, 2 * group, 0, 2, 1, named));
                 }
                 cases.add(attention(Phase.DECODE, decode.withFewerPerHead(7), 2 * group, 100, 2, 1, Named.MIXED));
-                cases.add(attention(Phase.DECODE, decode, 2 * group, 0, 2 * group, 1, Named.MIXED));
+                if (group > 1) {
+                    cases.add(attention(Phase.DECODE, decode, 2 * group, 0, 2 * group, 1, Named.MIXED));
+                }
                 cases.add(attention(Phase.PREFILL, prefill, 2 * group, 0, 2, 64, Named.MIXED));
                 cases.add(attention(Phase.PREFILL, prefill, 2 * group, 0, 2 * group, 16, Named.FEW));
             }
