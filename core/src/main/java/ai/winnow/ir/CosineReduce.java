@@ -5,6 +5,7 @@ import ai.winnow.tensor.Operands;
 import ai.winnow.tensor.Shape;
 import ai.winnow.tensor.TensorSpec;
 import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
 import java.util.List;
 
 /**
@@ -59,11 +60,12 @@ public record CosineReduce(Reduction reduction, boolean others) implements Fused
         int b = others ? 0 : 1;
         int width = Math.toIntExact(operands.input(0).shape().max(1));
         int n = operands.inRows(b);
+        double[] norms = norms(operands.in(b), n, width);
         double[] cosines = new double[n];
         for (int row = 0; row < operands.inRows(0); row++) {
+            double norm = norm(operands.in(0), row, width);
             for (int column = 0; column < n; column++) {
-                double dot = dot(operands.in(0), row, operands.in(b), column, width);
-                cosines[column] = dot / (norm(operands.in(0), row, width) * norm(operands.in(b), column, width));
+                cosines[column] = dot(operands.in(0), row, operands.in(b), column, width) / (norm * norms[column]);
             }
             int left = others ? row : -1; // the row itself is left out
             switch (reduction) {
@@ -102,6 +104,12 @@ public record CosineReduce(Reduction reduction, boolean others) implements Fused
             sum += i == left ? 0 : cosines[i];
         }
         return sum;
+    }
+
+    private static double[] norms(MemorySegment x, int rows, int width) {
+        double[] norms = new double[rows];
+        Arrays.setAll(norms, row -> norm(x, row, width));
+        return norms;
     }
 
     private static double norm(MemorySegment x, int row, int width) {

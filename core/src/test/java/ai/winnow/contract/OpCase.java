@@ -141,6 +141,13 @@ public record OpCase(
                 : Math.toIntExact(spec.shape().rowDim().max());
     }
 
+    /** Whether it has a weight of a size that is in the catalogue for kernels that cut it into tiles and share it among threads. */
+    public boolean isWorthThreads() {
+        return operands.stream()
+                .anyMatch(given ->
+                        given.kind() == Kind.WEIGHT && given.spec().shape().maxElements() > 1 << 17);
+    }
+
     /**
      * Bytes of all operands as they are now, read or written once: what a benchmark divides by its time.
      *
