@@ -1,6 +1,7 @@
 package ai.winnow.calibrate;
 
 import ai.winnow.ir.Graph;
+import ai.winnow.ir.KvPlane;
 import ai.winnow.ir.KvShape;
 import ai.winnow.ir.LayerGraph;
 import ai.winnow.ir.StandardInputs;
@@ -52,7 +53,11 @@ final class LayerReplay implements AutoCloseable {
         KvShape shape = model.definition().kvShape(model.limits());
         int longest = windows.stream().mapToInt(window -> window.length).max().orElseThrow();
         long pages = (longest + KvShape.PAGE_ROWS - 1L) / KvShape.PAGE_ROWS;
-        this.cache = new KvCache(shape, 2 * shape.pageBytes() * shape.layers() * shape.heads() * pages);
+        List<KvPlane> planes = KvPlane.of(part.graph());
+        long pageBytes = 2 * shape.pageBytes()
+                + planes.stream().mapToLong(KvPlane::pageBytes).sum();
+        this.cache = new KvCache(shape, planes, pageBytes * shape.layers() * shape.heads() * pages);
+        planes.forEach(plane -> inputs.put(plane.inputName(), cache.plane(plane)));
         this.weights = model.weights().unshared();
         declareInputs();
         part.leaving()

@@ -35,6 +35,23 @@ public final class GraphBuilder {
         return value;
     }
 
+    /**
+     * The input of this name, declared where nobody has yet.
+     *
+     * @throws ShapeException if it was declared as something else
+     */
+    public Value sharedInput(String name, TensorSpec spec) {
+        for (Value declared : inputs) {
+            if (declared.name().equals(name)) {
+                if (!declared.spec().equals(spec)) {
+                    throw new ShapeException("input " + name + " is " + declared.spec() + " already, not " + spec);
+                }
+                return declared;
+            }
+        }
+        return input(name, spec);
+    }
+
     /** The value of a weight; the same value each time. */
     public Value weight(WeightRef ref) {
         return weights.computeIfAbsent(ref, r -> new Value(nextId++, r.name(), r.spec(), new Value.Origin.Weight(r)));

@@ -25,10 +25,7 @@ public record SelectKeys(KeyLists keys, int layer, int unit, KeyRule rule, int f
         implements Fused.Defined {
 
     public SelectKeys {
-        int u = unit;
-        Inference.require(
-                u == 1 || u == 16 || u == 32 || u == KvShape.PAGE_ROWS,
-                () -> "keys are chosen in units of 1, 16, 32 or " + KvShape.PAGE_ROWS + ", not " + u);
+        KvPlane.requireUnit(unit);
         int sinks = first;
         int window = recent;
         Inference.require(

@@ -1,72 +1,73 @@
 package ai.winnow.kv;
 
 import ai.winnow.BackendException;
+import ai.winnow.ir.KvPlane;
 import ai.winnow.ir.KvShape;
 import ai.winnow.tensor.DType;
-import ai.winnow.tensor.Layout;
 import ai.winnow.tensor.Tensor;
-import ai.winnow.tensor.TensorSpec;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.Arrays;
 import java.util.BitSet;
+import java.util.Collection;
+import java.util.List;
+import java.util.Objects;
 
 /**
- * Keys and values of many sequences in pages of {@value KvShape#PAGE_ROWS} rows (Kwon et al., SOSP 2023). A page belongs to one
- * (sequence, layer, key-value head). Room is taken with {@link #reserve} before a step writes, and what the step wrote lasts
- * only after {@link #advance}; a step that fails leaves nothing behind. Not thread-safe: a cache belongs to a session.
+ * Keys and values of many sequences in pages of {@value KvShape#PAGE_ROWS} rows (Kwon et al., SOSP 2023), and the planes that methods keep
+ * beside them. A page belongs to one (layer, key-value head) of a sequence, and of those that were forked from it until they write to it.
+ * Room is taken with {@link #reserve} before a step writes, and what the step wrote lasts only after {@link #advance}; a step that fails
+ * leaves nothing behind. A head can drop rows ({@link #retain}); the positions of those it keeps are remembered. Not thread-safe: a cache
+ * belongs to a session.
  */
 public final class KvCache implements AutoCloseable {
 
+    private static final int[] NONE = {};
+
     private final KvShape shape;
     private final Arena arena = Arena.ofShared();
-    private final Tensor keys;
-    private final Tensor values;
+    private final KvPool pool;
     private final Tensor table;
     private final Tensor lengths;
     private final MemorySegment tableSegment;
     private final MemorySegment lengthSegment;
-    private final int pages;
-
-    /** Pages nobody has: a stack. */
-    private final int[] free;
-
-    private int freeCount;
     private final BitSet openSlots = new BitSet();
     private final int[] positions;
 
     /** Pages that each head of each slot has now. */
     private final int[] pagesOfHead;
 
+    /** The positions of the first rows of a head that has dropped some, up to when it last did. */
+    private final int[][] kept;
+
+    /** The position of the first row behind those. */
+    private final int[] keptUpTo;
+
+    public KvCache(KvShape shape, long byteBudget) {
+        this(shape, List.of(), byteBudget);
+    }
+
     /**
-     * @param byteBudget the most bytes that pages of keys and values together may take
+     * @param planes what is kept beside the keys of each page
+     * @param byteBudget the most bytes that pages of keys, values and planes together may take
      * @throws BackendException if the budget does not hold one page for each layer and head
      */
-    public KvCache(KvShape shape, long byteBudget) {
+    public KvCache(KvShape shape, Collection<KvPlane> planes, long byteBudget) {
         this.shape = shape;
-        long heads = (long) shape.slots() * headsOfSlot();
-        long affordable = byteBudget / (2 * shape.pageBytes());
-        if (affordable < headsOfSlot()) {
-            throw new BackendException("a cache of " + byteBudget + " bytes holds " + affordable + " pages of "
-                    + 2 * shape.pageBytes() + " bytes, one sequence needs at least " + headsOfSlot()
-                    + " (layers x key-value heads); raise the cache's budget");
-        }
-        this.pages = (int) Math.min(Math.min(heads * shape.pagesPerHead(), affordable), Integer.MAX_VALUE - 8);
-        TensorSpec pool = TensorSpec.of(shape.dtype(), pages, KvShape.PAGE_ROWS, shape.rowElements());
+        int heads = Math.multiplyExact(shape.slots(), headsOfSlot());
         try {
-            this.keys = Tensor.allocate(arena, pool, Layout.ROW_MAJOR);
-            this.values = Tensor.allocate(arena, pool, Layout.ROW_MAJOR);
+            this.pool = new KvPool(shape, planes, byteBudget, arena);
             this.table = Tensor.allocate(
                     arena, DType.I32, shape.slots(), shape.layers(), shape.heads(), shape.pagesPerHead());
             this.lengths = Tensor.allocate(arena, DType.I32, shape.slots(), shape.layers(), shape.heads());
             this.tableSegment = table.segment();
             this.lengthSegment = lengths.segment();
-            this.free = new int[pages];
             this.positions = new int[shape.slots()];
-            this.pagesOfHead = new int[Math.toIntExact(heads)];
-            for (int page = pages - 1; page >= 0; page--) {
-                free[freeCount++] = page;
-            }
+            this.pagesOfHead = new int[heads];
+            this.kept = new int[heads][];
+            this.keptUpTo = new int[heads];
+            Arrays.fill(kept, NONE);
         } catch (RuntimeException | Error e) {
             arena.close(); // shared memory is not freed with the object
             throw e;
@@ -79,12 +80,17 @@ public final class KvCache implements AutoCloseable {
 
     /** The pool of key pages {@code [pages, 64, rowElements]}, as {@link KvShape} says. */
     public Tensor keys() {
-        return keys;
+        return pool.keys();
     }
 
     /** The pool of value pages, likewise. */
     public Tensor values() {
-        return values;
+        return pool.values();
+    }
+
+    /** The pool of a plane {@code [pages, width, units]}. */
+    public Tensor plane(KvPlane plane) {
+        return pool.plane(plane);
     }
 
     /** I32 {@code [slots, layers, heads, pagesPerHead]}: which page of the pool holds each page of a head. */
@@ -110,6 +116,31 @@ public final class KvCache implements AutoCloseable {
         }
         openSlots.set(slot);
         return slot;
+    }
+
+    /**
+     * Takes a slot for a sequence that has all that the one in {@code slot} has. They share its pages until one of them writes to them.
+     *
+     * @throws BackendException if all slots are taken
+     */
+    public int fork(int slot) {
+        requireOpen(slot);
+        int fork = open();
+        int from = shape.headIndex(slot, 0, 0);
+        int to = shape.headIndex(fork, 0, 0);
+        for (int head = 0; head < headsOfSlot(); head++) {
+            pagesOfHead[to + head] = pagesFor(rowsOf(from + head)); // not those of a step that has not succeeded
+            for (int page = 0; page < pagesOfHead[to + head]; page++) {
+                int shared = pageOf(from + head, page);
+                setPage(to + head, page, shared);
+                pool.share(shared);
+            }
+            lengthSegment.setAtIndex(ValueLayout.JAVA_INT, to + head, rowsOf(from + head));
+            kept[to + head] = kept[from + head];
+            keptUpTo[to + head] = keptUpTo[from + head];
+        }
+        positions[fork] = positions[slot];
+        return fork;
     }
 
     /** Gives a slot and its pages back. */
@@ -139,8 +170,8 @@ public final class KvCache implements AutoCloseable {
             }
             needed += missingPages(slots[i], rows[i]);
         }
-        if (needed > freeCount) {
-            throw new BackendException("the cache of keys and values has " + freeCount + " of " + pages
+        if (needed > pool.free()) {
+            throw new BackendException("the cache of keys and values has " + pool.free() + " of " + pool.pages()
                     + " pages left, this step needs " + needed + "; close sequences or raise the cache's budget (now "
                     + bytes() + " bytes)");
         }
@@ -154,19 +185,41 @@ public final class KvCache implements AutoCloseable {
         int first = shape.headIndex(slot, 0, 0);
         for (int head = first; head < first + headsOfSlot(); head++) {
             missing += Math.max(0, pagesFor(rowsOf(head) + rows) - pagesOfHead[head]);
+            missing += rows > 0 && writesShared(head) ? 1 : 0;
         }
         return missing;
+    }
+
+    /** Whether the next row of a head goes into a page that others have as well. */
+    private boolean writesShared(int head) {
+        int rows = rowsOf(head);
+        return rows % KvShape.PAGE_ROWS != 0 && pool.isShared(pageOf(head, rows / KvShape.PAGE_ROWS));
     }
 
     private void take(int slot, int rows) {
         int first = shape.headIndex(slot, 0, 0);
         for (int head = first; head < first + headsOfSlot(); head++) {
+            if (rows > 0 && writesShared(head)) {
+                int page = rowsOf(head) / KvShape.PAGE_ROWS;
+                int shared = pageOf(head, page);
+                int own = pool.take();
+                pool.copy(shared, own);
+                setPage(head, page, own);
+                pool.release(shared);
+            }
             int wanted = pagesFor(rowsOf(head) + rows);
             while (pagesOfHead[head] < wanted) {
-                long entry = (long) head * shape.pagesPerHead() + pagesOfHead[head]++;
-                tableSegment.setAtIndex(ValueLayout.JAVA_INT, entry, free[--freeCount]);
+                setPage(head, pagesOfHead[head]++, pool.take());
             }
         }
+    }
+
+    private int pageOf(int head, int page) {
+        return tableSegment.getAtIndex(ValueLayout.JAVA_INT, (long) head * shape.pagesPerHead() + page);
+    }
+
+    private void setPage(int head, int page, int number) {
+        tableSegment.setAtIndex(ValueLayout.JAVA_INT, (long) head * shape.pagesPerHead() + page, number);
     }
 
     /** Makes {@code rows} more rows of {@code slot} last, which were reserved and written. */
@@ -189,27 +242,119 @@ public final class KvCache implements AutoCloseable {
             throw new IllegalArgumentException(
                     "cannot truncate a sequence of " + positions[slot] + " tokens to " + length);
         }
-        int dropped = positions[slot] - length;
         int first = shape.headIndex(slot, 0, 0);
         for (int head = first; head < first + headsOfSlot(); head++) {
-            int rows = rowsOf(head) - dropped;
-            lengthSegment.setAtIndex(ValueLayout.JAVA_INT, head, rows);
-            while (pagesOfHead[head] > pagesFor(rows)) {
-                long entry = (long) head * shape.pagesPerHead() + --pagesOfHead[head];
-                free[freeCount++] = tableSegment.getAtIndex(ValueLayout.JAVA_INT, entry);
+            int rows = rowsBefore(head, length);
+            if (length < keptUpTo[head]) {
+                kept[head] = length == 0 ? NONE : Arrays.copyOf(kept[head], rows);
+                keptUpTo[head] = length;
             }
+            shorten(head, rows);
         }
         positions[slot] = length;
     }
 
+    private void shorten(int head, int rows) {
+        lengthSegment.setAtIndex(ValueLayout.JAVA_INT, head, rows);
+        while (pagesOfHead[head] > pagesFor(rows)) {
+            pool.release(pageOf(head, --pagesOfHead[head]));
+        }
+    }
+
+    /** How many rows of a head are of positions before {@code position}. */
+    private int rowsBefore(int head, int position) {
+        if (position >= keptUpTo[head]) {
+            return kept[head].length + position - keptUpTo[head];
+        }
+        int found = Arrays.binarySearch(kept[head], position);
+        return found >= 0 ? found : -found - 1;
+    }
+
+    /** The position in its sequence of row {@code row} of (slot, layer, head). */
+    public int position(int slot, int layer, int head, int row) {
+        requireOpen(slot);
+        int index = shape.headIndex(slot, layer, head);
+        Objects.checkIndex(row, rowsOf(index));
+        return positionOf(index, row);
+    }
+
+    private int positionOf(int head, int row) {
+        int first = kept[head].length;
+        return row < first ? kept[head][row] : keptUpTo[head] + row - first;
+    }
+
+    /**
+     * Drops all rows of (slot, layer, head) but some, moves those together and frees the pages behind them. Pages that are shared with a fork
+     * are left to it. Not between {@link #reserve} and {@link #advance}.
+     *
+     * @param rows ascending, of the rows that the head has now
+     * @throws BackendException if shared pages must be left and there are not enough free ones; nothing has changed then
+     * @throws IllegalStateException if a plane is of units of several keys: it cannot follow
+     */
+    public void retain(int slot, int layer, int head, int[] rows) {
+        requireOpen(slot);
+        int index = shape.headIndex(slot, layer, head);
+        for (int i = 0; i < rows.length; i++) {
+            if (rows[i] < (i == 0 ? 0 : rows[i - 1] + 1) || rows[i] >= rowsOf(index)) {
+                throw new IllegalArgumentException("rows to keep must ascend from 0 to " + (rowsOf(index) - 1)
+                        + "; row " + i + " of them is " + rows[i]);
+            }
+        }
+        pool.requireRowsCanMove();
+        int first = 0; // rows that stay where they are
+        while (first < rows.length && rows[first] == first) {
+            first++;
+        }
+        requireRoomToMove(index, first, rows.length);
+        int[] positionsKept = new int[rows.length];
+        Arrays.setAll(positionsKept, i -> positionOf(index, rows[i]));
+        move(index, rows, first);
+        shorten(index, rows.length);
+        kept[index] = positionsKept;
+        keptUpTo[index] = positions[slot];
+    }
+
+    /** Copies the rows from {@code first} on to the front. Each page is read for the last time when its own rows are written. */
+    private void move(int head, int[] rows, int first) {
+        for (int at = first; at < rows.length; ) {
+            int page = at / KvShape.PAGE_ROWS;
+            int end = Math.min(rows.length, (page + 1) * KvShape.PAGE_ROWS);
+            int old = pageOf(head, page);
+            int own = old;
+            if (pool.isShared(old)) {
+                own = pool.take();
+                pool.copy(old, own);
+            }
+            for (; at < end; at++) {
+                int from = pageOf(head, rows[at] / KvShape.PAGE_ROWS);
+                pool.copyRow(from, rows[at] % KvShape.PAGE_ROWS, own, at % KvShape.PAGE_ROWS);
+            }
+            if (own != old) {
+                setPage(head, page, own);
+                pool.release(old);
+            }
+        }
+    }
+
+    private void requireRoomToMove(int head, int first, int rows) {
+        int shared = 0;
+        for (int page = first / KvShape.PAGE_ROWS; first < rows && page < pagesFor(rows); page++) {
+            shared += pool.isShared(pageOf(head, page)) ? 1 : 0;
+        }
+        if (shared > pool.free()) {
+            throw new BackendException("rows of " + shared + " pages that are shared with a fork cannot be moved with "
+                    + pool.free() + " of " + pool.pages() + " pages left; close sequences or raise the cache's budget");
+        }
+    }
+
     /** Bytes that all pages take when all are written to. */
     public long bytes() {
-        return 2L * pages * shape.pageBytes();
+        return pool.bytes();
     }
 
     /** Pages that no sequence has. */
     public int freePages() {
-        return freeCount;
+        return pool.free();
     }
 
     /** Frees the memory. Views of it fail from now on. */

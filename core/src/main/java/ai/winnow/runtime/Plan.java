@@ -2,13 +2,17 @@ package ai.winnow.runtime;
 
 import ai.winnow.ShapeException;
 import ai.winnow.ir.Graph;
+import ai.winnow.ir.KvPlane;
 import ai.winnow.ir.Node;
 import ai.winnow.ir.Phase;
 import ai.winnow.ir.Value;
 import ai.winnow.kernel.Kernel;
 import ai.winnow.tensor.Layout;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
 
 /**
  * Graphs bound to kernels, with the layout of each weight and the place of each value in memory. Immutable; any number of
@@ -31,6 +35,25 @@ public record Plan(Map<Phase, PhasePlan> phases, long activationBytes, long scra
             throw new ShapeException("this model has no graph for " + phase + "; it has " + phases.keySet());
         }
         return plan;
+    }
+
+    /**
+     * What the graphs keep beside cached keys.
+     *
+     * @throws ShapeException if two of them call different planes the same
+     */
+    public Set<KvPlane> planes() {
+        Map<String, KvPlane> planes = new TreeMap<>();
+        for (PhasePlan phase : phases.values()) {
+            for (KvPlane plane : KvPlane.of(phase.graph())) {
+                KvPlane other = planes.putIfAbsent(plane.name(), plane);
+                if (other != null && !other.equals(plane)) {
+                    throw new ShapeException(
+                            "the plane " + plane.name() + " is " + plane + " in one phase, " + other + " in another");
+                }
+            }
+        }
+        return new LinkedHashSet<>(planes.values());
     }
 
     /**

@@ -2,6 +2,7 @@ package ai.winnow.runtime;
 
 import ai.winnow.BackendException;
 import ai.winnow.ShapeException;
+import ai.winnow.ir.KvPlane;
 import ai.winnow.ir.Phase;
 import ai.winnow.ir.StandardInputs;
 import ai.winnow.kernel.Workers;
@@ -18,6 +19,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Set;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
@@ -47,7 +49,8 @@ public final class Session implements AutoCloseable {
         this.model = model;
         int sequences = model.limits().maxSequences();
         int tokens = model.limits().maxTokens();
-        this.cache = new KvCache(model.definition().kvShape(model.limits()), model.kvBytes());
+        Set<KvPlane> planes = model.plan().planes();
+        this.cache = new KvCache(model.definition().kvShape(model.limits()), planes, model.kvBytes());
         try {
             declare(StandardInputs.TOKENS, 1);
             declare(StandardInputs.SEQUENCES, 1);
@@ -62,6 +65,7 @@ public final class Session implements AutoCloseable {
             inputs.put("kv.values", cache.values());
             inputs.put("kv.table", cache.table());
             inputs.put("kv.lengths", cache.lengths());
+            planes.forEach(plane -> inputs.put(plane.inputName(), cache.plane(plane)));
             Plan plan = model.plan();
             this.scratch = GraphRunner.memory(arena, plan.scratchBytes());
             MemorySegment memory = GraphRunner.memory(arena, plan.activationBytes());
@@ -102,6 +106,19 @@ public final class Session implements AutoCloseable {
     public SequenceId open() {
         return exclusively(() -> {
             int slot = cache.open();
+            serials[slot] = nextSerial++;
+            return new SequenceId(slot, serials[slot]);
+        });
+    }
+
+    /**
+     * A new sequence that has all tokens of {@code sequence}: what both have is held once, until one of them adds to it.
+     *
+     * @throws BackendException if this session holds as many as it can
+     */
+    public SequenceId fork(SequenceId sequence) {
+        return exclusively(() -> {
+            int slot = cache.fork(slotOf(sequence));
             serials[slot] = nextSerial++;
             return new SequenceId(slot, serials[slot]);
         });
