@@ -52,25 +52,53 @@ public final class Inference {
         for (int i = from; i < from + 3; i++) {
             requireType(op, inputs, i, DType.I32);
         }
-        for (int i = from + 3; i < from + 5; i++) {
-            TensorSpec pool = inputs.get(i);
-            int index = i;
-            require(
-                    pool.dtype() == shape.dtype()
-                            && pool.shape().rank() == 3
-                            && pool.shape().max(1) == KvShape.PAGE_ROWS
-                            && pool.shape().max(2) == shape.rowElements(),
-                    () -> op.name() + ": input " + index + " must be " + shape.dtype() + " [pages, " + KvShape.PAGE_ROWS
-                            + ", " + shape.rowElements() + "], got " + pool);
+        requirePool(op, inputs, from + 3, shape);
+        requirePool(op, inputs, from + 4, shape);
+        requireTables(op, inputs, from + 5, shape);
+    }
+
+    /**
+     * Requires the inputs from {@code from} on to be {@code sequence, indptr, slots}, the pool of {@code plane}, and the table and lengths of a
+     * cache of {@code shape}.
+     */
+    public static void requirePlane(Op op, List<TensorSpec> inputs, int from, KvShape shape, KvPlane plane) {
+        for (int i = from; i < from + 3; i++) {
+            requireType(op, inputs, i, DType.I32);
         }
+        TensorSpec wanted = plane.spec();
+        TensorSpec found = inputs.get(from + 3);
+        require(
+                found.dtype() == wanted.dtype()
+                        && found.shape().rank() == 3
+                        && found.shape().max(1) == wanted.shape().max(1)
+                        && found.shape().max(2) == wanted.shape().max(2),
+                () -> op.name() + ": input " + (from + 3) + " must be the plane " + plane + ", " + wanted + ", got "
+                        + found);
+        requireTables(op, inputs, from + 4, shape);
+    }
+
+    /** Requires input {@code index} to be a pool of keys, or of values. */
+    public static void requirePool(Op op, List<TensorSpec> inputs, int index, KvShape shape) {
+        TensorSpec pool = inputs.get(index);
+        require(
+                pool.dtype() == shape.dtype()
+                        && pool.shape().rank() == 3
+                        && pool.shape().max(1) == KvShape.PAGE_ROWS
+                        && pool.shape().max(2) == shape.rowElements(),
+                () -> op.name() + ": input " + index + " must be " + shape.dtype() + " [pages, " + KvShape.PAGE_ROWS
+                        + ", " + shape.rowElements() + "], got " + pool);
+    }
+
+    /** Requires the inputs from {@code from} on to be the table and the lengths of a cache. */
+    private static void requireTables(Op op, List<TensorSpec> inputs, int from, KvShape shape) {
         TensorSpec lengths = TensorSpec.of(DType.I32, shape.slots(), shape.layers(), shape.heads());
         require(
-                inputs.get(from + 6).equals(lengths),
-                () -> op.name() + ": the lengths must be " + lengths + ", got " + inputs.get(from + 6));
+                inputs.get(from + 1).equals(lengths),
+                () -> op.name() + ": the lengths must be " + lengths + ", got " + inputs.get(from + 1));
         TensorSpec table = TensorSpec.of(DType.I32, shape.slots(), shape.layers(), shape.heads(), shape.pagesPerHead());
         require(
-                inputs.get(from + 5).equals(table),
-                () -> op.name() + ": the page table must be " + table + ", got " + inputs.get(from + 5));
+                inputs.get(from).equals(table),
+                () -> op.name() + ": the page table must be " + table + ", got " + inputs.get(from));
     }
 
     /** {@code [rows, in] x [out, in] -> F32 [rows, out]}. */

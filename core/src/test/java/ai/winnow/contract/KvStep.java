@@ -122,9 +122,13 @@ public record KvStep(KvShape shape, int layer, List<Integer> cached, List<Intege
     /** Rows cached of each head of each sequence; all layers have the same. */
     private int[] lengths() {
         int[] lengths = new int[shape.slots() * shape.layers() * shape.heads()];
-        forEachHead(
-                (sequence, head, index) -> lengths[index] = Math.max(0, cached.get(sequence) - head * fewerPerHead));
+        forEachHead((sequence, head, index) -> lengths[index] = cachedOf(sequence, head));
         return lengths;
+    }
+
+    /** Rows cached of a head of a sequence. */
+    int cachedOf(int sequence, int head) {
+        return Math.max(0, cached.get(sequence) - head * fewerPerHead);
     }
 
     /** Pages of each head of each sequence. */

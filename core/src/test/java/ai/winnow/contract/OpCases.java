@@ -49,6 +49,7 @@ public final class OpCases {
         List<OpCase> cases = new ArrayList<>(llama());
         cases.addAll(MethodCases.all());
         cases.addAll(KeyListCases.all());
+        cases.addAll(PlaneCases.all());
         return List.copyOf(cases);
     }
 
