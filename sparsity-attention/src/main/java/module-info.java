@@ -1,3 +1,4 @@
+import ai.winnow.sparsity.attention.doublesparsity.DoubleSparsityProvider;
 import ai.winnow.sparsity.attention.tidaldecode.TidalDecodeProvider;
 import org.jspecify.annotations.NullMarked;
 
@@ -6,8 +7,10 @@ import org.jspecify.annotations.NullMarked;
 module ai.winnow.sparsity.attention {
     requires transitive ai.winnow.core;
 
+    exports ai.winnow.sparsity.attention.doublesparsity;
     exports ai.winnow.sparsity.attention.tidaldecode;
 
     provides ai.winnow.method.MethodProvider with
+            DoubleSparsityProvider,
             TidalDecodeProvider;
 }

@@ -15,8 +15,10 @@ import java.util.List;
  * the unit of the last key that the tile sees means nothing.
  *
  * @param queryHeads heads of a query; those that share a list are reduced to one score
+ * @param denseUpTo up to how many keys {@link SelectKeys} chooses all: their scores mean nothing
  */
-public record ScoreKeys(KeyLists keys, int layer, KvPlane plane, int queryHeads, float scale, Reduction reduction)
+public record ScoreKeys(
+        KeyLists keys, int layer, KvPlane plane, int queryHeads, float scale, Reduction reduction, int denseUpTo)
         implements Fused.Defined {
 
     /** What becomes of the fits of the query heads that share a list. */
@@ -71,6 +73,9 @@ public record ScoreKeys(KeyLists keys, int layer, KvPlane plane, int queryHeads,
                 int index = keys.shape().headIndex(slot, layer, head);
                 int length = operands.in(6).getAtIndex(ValueLayout.JAVA_INT, index);
                 int end = length + to - start;
+                if (end <= denseUpTo) {
+                    continue;
+                }
                 double[] scores = new double[(end + plane.unit() - 1) / plane.unit()];
                 Arrays.fill(scores, reduction == Reduction.GREATEST ? Double.NEGATIVE_INFINITY : 0);
                 for (int g = 0; g < group(); g++) {

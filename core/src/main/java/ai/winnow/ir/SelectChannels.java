@@ -7,8 +7,8 @@ import java.lang.foreign.ValueLayout;
 import java.util.List;
 
 /**
- * Some channels of each head: {@code x F32 [rows, heads * headDim], channels I32 [groups, width] -> F32 [rows, heads * width]}. Neighbouring
- * heads, as many for each group, take the channels of their group, in the order in which it lists them.
+ * Some channels of each head: {@code x F32 [rows, heads * headDim], channels I32 [groups, n] -> F32 [rows, heads * width]}. Neighbouring heads, as
+ * many for each group, take the first {@code width} channels that their group lists, in its order.
  */
 public record SelectChannels(int heads, int headDim, int groups, int width) implements Fused.Defined {
 
@@ -22,10 +22,13 @@ public record SelectChannels(int heads, int headDim, int groups, int width) impl
     public List<TensorSpec> infer(List<TensorSpec> inputs) {
         Inference.requireInputs(this, inputs, 2);
         Inference.requireRows(this, inputs, 0, (long) heads * headDim);
-        TensorSpec wanted = TensorSpec.of(DType.I32, groups, width);
+        TensorSpec channels = inputs.get(1);
         Inference.require(
-                inputs.get(1).equals(wanted),
-                () -> name() + ": the channels must be " + wanted + ", got " + inputs.get(1));
+                channels.dtype() == DType.I32
+                        && channels.shape().rank() == 2
+                        && channels.shape().max(0) == groups
+                        && channels.shape().max(1) >= width,
+                () -> name() + ": the channels must be I32 [" + groups + ", at least " + width + "], got " + channels);
         return List.of(TensorSpec.rows(DType.F32, inputs.getFirst().shape().rowDim(), (long) heads * width));
     }
 
@@ -36,10 +39,11 @@ public record SelectChannels(int heads, int headDim, int groups, int width) impl
 
     @Override
     public void evaluate(Operands operands) {
+        long listed = operands.input(1).shape().max(1);
         for (int row = 0; row < operands.inRows(0); row++) {
             for (int head = 0; head < heads; head++) {
                 for (int j = 0; j < width; j++) {
-                    long entry = (long) head / (heads / groups) * width + j;
+                    long entry = head / (heads / groups) * listed + j;
                     int channel = operands.in(1).getAtIndex(ValueLayout.JAVA_INT, entry);
                     long from = ((long) row * heads + head) * headDim + channel;
                     float number = operands.in(0).getAtIndex(ValueLayout.JAVA_FLOAT, from);

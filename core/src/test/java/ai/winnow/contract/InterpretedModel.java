@@ -2,6 +2,7 @@ package ai.winnow.contract;
 
 import ai.winnow.architecture.ModelDefinition;
 import ai.winnow.ir.Graph;
+import ai.winnow.ir.KvPlane;
 import ai.winnow.ir.KvShape;
 import ai.winnow.ir.Phase;
 import ai.winnow.ir.StepLimits;
@@ -58,6 +59,13 @@ public final class InterpretedModel {
         }
         int heads = shape.slots() * shape.layers() * shape.heads();
         int pages = heads * shape.pagesPerHead();
+        for (Graph graph : graphs.values()) {
+            for (KvPlane plane : KvPlane.of(graph)) {
+                cache.computeIfAbsent(
+                        plane.inputName(),
+                        name -> Tensor.allocate(arena, plane.dtype(), pages, plane.width(), plane.units()));
+            }
+        }
         int[] table = IntStream.range(0, pages).map(page -> pages - 1 - page).toArray();
         cache.put("kv.keys", Tensor.allocate(arena, shape.dtype(), pages, KvShape.PAGE_ROWS, shape.rowElements()));
         cache.put("kv.values", Tensor.allocate(arena, shape.dtype(), pages, KvShape.PAGE_ROWS, shape.rowElements()));

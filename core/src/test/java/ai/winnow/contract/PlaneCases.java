@@ -57,6 +57,7 @@ public final class PlaneCases {
                     cases.add(score(Phase.PREFILL, prefill, plane, 2, 64, 12, reduction));
                     cases.add(score(Phase.PREFILL, prefill, plane, 4, 16, 4, reduction));
                     cases.add(score(Phase.PREFILL, prefill, plane, 2, 1, 4, reduction));
+                    cases.add(score(Phase.DECODE, decode, plane, 2, 1, 4, reduction, 64));
                 }
             }
         }
@@ -78,7 +79,7 @@ public final class PlaneCases {
                 Phase.DECODE,
                 List.of(
                         OpCases.given(rows, heads * headDim, Fill.normal(1)),
-                        new Given(TensorSpec.of(DType.I32, groups, width), Kind.ACTIVATION, Fill.below(headDim))),
+                        new Given(TensorSpec.of(DType.I32, groups, width + 3), Kind.ACTIVATION, Fill.below(headDim))),
                 Map.of("tokens", rows),
                 new Tolerance.Exact());
     }
@@ -113,9 +114,21 @@ public final class PlaneCases {
             int tileRows,
             int queryHeads,
             ScoreKeys.Reduction reduction) {
+        return score(phase, step, plane, lists, tileRows, queryHeads, reduction, 0);
+    }
+
+    private static OpCase score(
+            Phase phase,
+            KvStep step,
+            KvPlane plane,
+            int lists,
+            int tileRows,
+            int queryHeads,
+            ScoreKeys.Reduction reduction,
+            int denseUpTo) {
         KeyLists keys = KeyLists.of(step.shape(), lists, tileRows);
         float scale = (float) (1 / Math.sqrt(plane.width()));
-        ScoreKeys op = new ScoreKeys(keys, step.layer(), plane, queryHeads, scale, reduction);
+        ScoreKeys op = new ScoreKeys(keys, step.layer(), plane, queryHeads, scale, reduction, denseUpTo);
         List<Given> cache = step.operands(true);
         List<Given> operands = new ArrayList<>();
         TensorSpec queries = TensorSpec.rows(
@@ -153,7 +166,7 @@ public final class PlaneCases {
             for (int list = 0; list < op.keys().lists(); list++) {
                 int end = step.cachedOf(sequence, op.keys().head(list)) + to - step.starts()[sequence];
                 int units = (end + op.plane().unit() - 1) / op.plane().unit();
-                for (int unit = 0; unit < units; unit++) {
+                for (int unit = 0; unit < units && end > op.denseUpTo(); unit++) {
                     long at = ((long) tile * op.keys().lists() + list) * op.unitsPerHead() + unit;
                     float score = scores.getFloat(at);
                     meant.add(score == Float.NEGATIVE_INFINITY ? 4 : score);

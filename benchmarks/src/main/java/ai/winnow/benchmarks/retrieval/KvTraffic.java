@@ -5,6 +5,7 @@ import ai.winnow.ir.KeyLists;
 import ai.winnow.ir.KvShape;
 import ai.winnow.ir.Node;
 import ai.winnow.ir.Role;
+import ai.winnow.ir.ScoreKeys;
 import ai.winnow.ir.ScoredAttention;
 import ai.winnow.ir.SparseAttention;
 import ai.winnow.runtime.NodeObserver;
@@ -16,7 +17,7 @@ import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Counts the bytes of cached keys and values that attention of a session reads, against those that dense attention over the same
+ * Counts the bytes of cached keys and values, and of what is kept beside them, that attention of a session reads, against those that dense attention over the same
  * rows reads. With several rows in a step a cached row counts once for each, as if they were decoded one by one. Give it to
  * {@link Session#observe}.
  */
@@ -37,6 +38,9 @@ final class KvTraffic implements NodeObserver {
 
     @Override
     public void after(Node node, Operands operands) {
+        if (node.op() instanceof ScoreKeys score) {
+            count(score, operands);
+        }
         if (node.site().role() != Role.ATTENTION) {
             return;
         }
@@ -76,6 +80,23 @@ final class KvTraffic implements NodeObserver {
                                             .filter(key -> named[key])
                                             .count());
                 }
+            }
+        });
+    }
+
+    /** What is kept beside the keys of each head is read once a tile, whatever lists the head has. */
+    private void count(ScoreKeys score, Operands operands) {
+        KvShape shape = score.keys().shape();
+        double keyBytes = (double) score.plane().pageBytes() / KvShape.PAGE_ROWS;
+        MemorySegment indptr = operands.in(2);
+        score.keys().forEachTile(indptr, operands.inRows(1), (tile, sequence, from, to) -> {
+            int first = indptr.getAtIndex(ValueLayout.JAVA_INT, sequence);
+            int slot = operands.in(3).getAtIndex(ValueLayout.JAVA_INT, sequence);
+            for (int head = 0; head < shape.heads(); head++) {
+                int cached =
+                        operands.in(6).getAtIndex(ValueLayout.JAVA_INT, shape.headIndex(slot, score.layer(), head));
+                int end = cached + to - first;
+                read += end > score.denseUpTo() ? end * keyBytes : 0;
             }
         });
     }

@@ -119,6 +119,9 @@ final class ScoreKeysKernel implements Kernel, Workers.Task {
 
     private void score(Operands operands, int tile, int list, int from, int to, long scratch) {
         int end = end(operands, list, from, to);
+        if (end <= op.denseUpTo()) {
+            return;
+        }
         int pages = (end - 1) / KvShape.PAGE_ROWS + 1;
         Objects.checkFromToIndex(0, pages, shape.pagesPerHead());
         int slot = operands.in(3).get(INT, 4L * operands.in(1).get(INT, 4L * from));

@@ -21,11 +21,12 @@ record SelectChannelsKernel(SelectChannels op) implements Kernel {
     @Override
     public void run(Operands operands, Workspace workspace) {
         long heads = (long) operands.inRows(0) * op.heads();
+        long listed = operands.input(1).shape().max(1);
         int shared = op.heads() / op.groups();
         for (long head = 0; head < heads; head++) {
             long from = operands.inAddress(0) + 4 * head * op.headDim();
             long to = operands.outAddress(0) + 4 * head * op.width();
-            long channels = operands.inAddress(1) + 4 * (head % op.heads() / shared * op.width());
+            long channels = operands.inAddress(1) + 4 * (head % op.heads() / shared * listed);
             for (int j = 0; j < op.width(); j++) {
                 int channel = Objects.checkIndex(ALL.get(INT, channels + 4L * j), op.headDim());
                 ALL.set(FLOAT, to + 4L * j, ALL.get(FLOAT, from + 4L * channel));
