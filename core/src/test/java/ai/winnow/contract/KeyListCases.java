@@ -223,6 +223,12 @@ public final class KeyListCases {
         KvStep decode = KvStep.of(head, List.of(0, 63, 64, 700, 1500), List.of(1, 1, 1, 1, 1));
         KvStep prefill =
                 KvStep.of(head, List.of(0, 300, 3), List.of(70, 130, 1)).withFewerPerHead(3);
+        // So many keys that a sample says which are worth a look.
+        KvStep many = KvStep.of(new KvShape(1, 1, 4, 1, 1, DType.F32), List.of(9000), List.of(1));
+        for (int k : List.of(1, 40, 2000)) {
+            cases.add(select(Phase.DECODE, many, 1, 1, 1, new KeyRule.TopK(k), 0, 0, 0, "normal", smooth));
+            cases.add(select(Phase.DECODE, many, 1, 1, 1, new KeyRule.TopK(k), 0, 0, 0, "few numbers", few));
+        }
         for (int unit : List.of(1, 16, 32, 64)) {
             for (String how : List.of("normal", "few numbers")) {
                 Fill fill = how.equals("normal") ? smooth : few;

@@ -101,6 +101,9 @@ public final class Compare {
             all.add(SparseAttentionProblem.decode(32, 8, 128, 16384, type, 0.1, true));
             all.add(SparseAttentionProblem.decode(32, 8, 128, 16384, type, 1.0 / 16, false));
         }
+        all.add(MethodAttentionProblem.doubleSparsity(32, 8, 128, 32768, false));
+        all.add(MethodAttentionProblem.doubleSparsity(32, 8, 128, 32768, true));
+        all.add(MethodAttentionProblem.tidalDecode(16, 32, 8, 128, 32768, 1024));
         all.addAll(smallOps());
         return all;
     }

@@ -18,7 +18,7 @@ import org.jspecify.annotations.Nullable;
 /** Our side: the backend simd on some threads. */
 final class Ours implements AutoCloseable {
 
-    private static final long SEED = 1;
+    static final long SEED = 1;
 
     private final Backends backends;
     private final KernelProvider provider;

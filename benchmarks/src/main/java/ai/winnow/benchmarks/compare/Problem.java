@@ -10,7 +10,12 @@ import java.util.Map;
  * record of its own that says how they see it.
  */
 sealed interface Problem
-        permits OpProblem, LinearProblem, AttentionProblem, SparseAttentionProblem, FeedForwardProblem {
+        permits OpProblem,
+                LinearProblem,
+                AttentionProblem,
+                SparseAttentionProblem,
+                MethodAttentionProblem,
+                FeedForwardProblem {
 
     Label label();
 

@@ -12,6 +12,7 @@ import ai.winnow.ir.SparseAttention;
 import ai.winnow.tensor.DType;
 import ai.winnow.tensor.Operands;
 import ai.winnow.tensor.Tensor;
+import java.lang.foreign.Arena;
 import java.lang.foreign.ValueLayout;
 import java.util.List;
 
@@ -73,9 +74,9 @@ record SparseAttentionProblem(Label label, OpCase declared, OpCase dense) implem
     public Entry open(Ours ours) {
         Dense whole = ours.dense(
                 dense.name(), () -> new Dense(dense.name(), ours.open(dense, 1).subject(), null));
-        Ours.Prepared prepared = ours.open(declared, 1);
         SparseAttention op = (SparseAttention) declared.op();
-        double share = share(op, prepared.first().meant());
+        double share = share(op);
+        Ours.Prepared prepared = ours.open(declared, declared.phase() == Phase.DECODE ? share : 1);
         Work work =
                 switch (declared.phase()) {
                     case DECODE ->
@@ -104,6 +105,12 @@ record SparseAttentionProblem(Label label, OpCase declared, OpCase dense) implem
     }
 
     /** Of the pairs of rows and keys that see each other, those that lists name. */
+    private double share(SparseAttention op) {
+        try (Arena arena = Arena.ofConfined()) {
+            return share(op, declared.inputs(Ours.SEED, arena));
+        }
+    }
+
     private static double share(SparseAttention op, List<Tensor> operands) {
         Operands index = Operands.of(operands.subList(1, 1 + KeyLists.TENSORS), List.of());
         Tensor indptr = operands.get(SparseAttention.CACHE + 1);

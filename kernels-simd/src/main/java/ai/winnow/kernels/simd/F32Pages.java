@@ -67,9 +67,9 @@ final class F32Pages {
                 b3 = b.fma(q3, b3);
                 k0 += VECTOR;
                 k1 += VECTOR;
-                long line = ALL.get(INT, next);
+                long line = ALL.get(LONG, next);
                 seen ^= ALL.get(INT, nextKeys + line) ^ ALL.get(INT, nextValues + line);
-                next += 4;
+                next += 8;
                 at += VECTOR;
             }
             FloatVector a01 =
@@ -129,10 +129,10 @@ final class F32Pages {
             FloatVector p3 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, p + 16L * row + 12));
             a3 = a.fma(p3, a3);
             b3 = b.fma(p3, b3);
-            long line = ALL.get(INT, next + 4L * row);
+            long line = ALL.get(LONG, next + 8L * row);
             seen ^= ALL.get(INT, nextKeys + line) ^ ALL.get(INT, nextValues + line);
         }
-        ALL.set(LONG, touch, next + 4L * rows);
+        ALL.set(LONG, touch, next + 8L * rows);
         ALL.set(INT, touch + PageTouch.SEEN, seen);
         long y1 = y + rowBytes;
         long y2 = y + 2 * rowBytes;
@@ -186,11 +186,11 @@ final class F32Pages {
                 a3 = FloatVector.fromMemorySegment(F, ALL, k0 + r3, LE).fma(x0, a3);
                 b3 = FloatVector.fromMemorySegment(F, ALL, k0 + r3 + VECTOR, LE).fma(x1, b3);
                 k0 += 2 * VECTOR;
-                long line0 = ALL.get(INT, next);
+                long line0 = ALL.get(LONG, next);
                 seen ^= ALL.get(INT, nextKeys + line0) ^ ALL.get(INT, nextValues + line0);
-                long line1 = ALL.get(INT, next + 4);
+                long line1 = ALL.get(LONG, next + 8);
                 seen ^= ALL.get(INT, nextKeys + line1) ^ ALL.get(INT, nextValues + line1);
-                next += 8;
+                next += 16;
                 at += 2 * VECTOR;
             }
             a0 = a0.add(b0);
@@ -250,12 +250,12 @@ final class F32Pages {
             FloatVector p3 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, p + 16L * i + 12));
             a3 = FloatVector.fromMemorySegment(F, ALL, v3 + row, LE).fma(p3, a3);
             b3 = FloatVector.fromMemorySegment(F, ALL, v3 + row + VECTOR, LE).fma(p3, b3);
-            long line0 = ALL.get(INT, next + 8L * i);
+            long line0 = ALL.get(LONG, next + 16L * i);
             seen ^= ALL.get(INT, nextKeys + line0) ^ ALL.get(INT, nextValues + line0);
-            long line1 = ALL.get(INT, next + 8L * i + 4);
+            long line1 = ALL.get(LONG, next + 16L * i + 8);
             seen ^= ALL.get(INT, nextKeys + line1) ^ ALL.get(INT, nextValues + line1);
         }
-        ALL.set(LONG, touch, next + 8L * steps);
+        ALL.set(LONG, touch, next + 16L * steps);
         ALL.set(INT, touch + PageTouch.SEEN, seen);
         a0 = a0.add(a2);
         b0 = b0.add(b2);

@@ -72,9 +72,9 @@ final class Int8Pages {
                 b3 = b.fma(q3, b3);
                 k0 += COUNT;
                 k1 += COUNT;
-                long line = ALL.get(INT, next);
+                long line = ALL.get(LONG, next);
                 seen ^= ALL.get(INT, nextKeys + line) ^ ALL.get(INT, nextValues + line);
-                next += 4;
+                next += 8;
                 at += VECTOR;
             }
             FloatVector a01 =
@@ -137,10 +137,10 @@ final class Int8Pages {
             FloatVector p3 = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, p + 16L * row + 12));
             a3 = a.fma(p3, a3);
             b3 = b.fma(p3, b3);
-            long line = ALL.get(INT, next + 4L * row);
+            long line = ALL.get(LONG, next + 8L * row);
             seen ^= ALL.get(INT, nextKeys + line) ^ ALL.get(INT, nextValues + line);
         }
-        ALL.set(LONG, touch, next + 4L * rows);
+        ALL.set(LONG, touch, next + 8L * rows);
         ALL.set(INT, touch + PageTouch.SEEN, seen);
         long y1 = y + 4 * rowBytes;
         long y2 = y + 8 * rowBytes;
@@ -189,9 +189,9 @@ final class Int8Pages {
                 ByteVector k3Bytes = ByteVector.fromMemorySegment(QUARTER, ALL, k0 + r3, LE);
                 a3 = ((FloatVector) k3Bytes.convertShape(VectorOperators.B2F, F, 0)).fma(x, a3);
                 k0 += COUNT;
-                long line = ALL.get(INT, next);
+                long line = ALL.get(LONG, next);
                 seen ^= ALL.get(INT, nextKeys + line) ^ ALL.get(INT, nextValues + line);
-                next += 4;
+                next += 8;
                 at += VECTOR;
             }
             FloatVector a01 =
@@ -255,10 +255,10 @@ final class Int8Pages {
             a3 = ((FloatVector) low3.convertShape(VectorOperators.B2F, F, 0)).fma(p3, a3);
             ByteVector high3 = ByteVector.fromMemorySegment(QUARTER, ALL, v3 + row + COUNT, LE);
             b3 = ((FloatVector) high3.convertShape(VectorOperators.B2F, F, 0)).fma(p3, b3);
-            long line = ALL.get(INT, next + 4L * i);
+            long line = ALL.get(LONG, next + 8L * i);
             seen ^= ALL.get(INT, nextKeys + line) ^ ALL.get(INT, nextValues + line);
         }
-        ALL.set(LONG, touch, next + 4L * steps);
+        ALL.set(LONG, touch, next + 8L * steps);
         ALL.set(INT, touch + PageTouch.SEEN, seen);
         a0 = a0.add(a2);
         b0 = b0.add(b2);

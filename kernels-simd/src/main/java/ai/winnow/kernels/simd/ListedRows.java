@@ -30,8 +30,8 @@ final class ListedRows {
     ListedRows(SparseAttention op) {
         this.window = op.attention().window();
         this.shape = op.keys().shape();
-        this.gather = new KeyGather(shape);
         this.single = new RowAttention(op.attention(), op.group());
+        this.gather = new KeyGather(shape, single.linesRead());
         int rows = op.keys().tileRows();
         int most = TileAttention.mostRows(op.group());
         int pieces = (rows + most - 1) / most;
@@ -82,7 +82,7 @@ final class ListedRows {
             Objects.requireNonNull(tiled).start(query, rowBytes, rows, scratch);
         }
         int begin = window > 0 ? Math.max(0, end - window) : 0;
-        int collected = 0;
+        int noted = 0;
         boolean read = false; // whether the next page was read while the last was computed with
         for (int i = 0; i < count; i++) {
             int page = Objects.checkIndex(ALL.get(INT, pages + 4L * i), shape.pagesPerHead());
@@ -94,13 +94,9 @@ final class ListedRows {
             long k = address(keys, table, page);
             long v = address(values, table, page);
             if (mask != seen) {
+                long pageAt = k - keys.address();
                 for (; mask != 0; mask &= mask - 1) {
-                    gather.add(k, v, page, Long.numberOfTrailingZeros(mask), collected++, scratch + gatherAt);
-                    if (collected == KvShape.PAGE_ROWS) {
-                        takeCollected(collected, rows, end, one, scratch);
-                        collected = 0;
-                        read = false;
-                    }
+                    gather.note(pageAt, page, Long.numberOfTrailingZeros(mask), noted++, scratch + gatherAt);
                 }
             } else if (one) {
                 if (!read) {
@@ -114,13 +110,40 @@ final class ListedRows {
                 Objects.requireNonNull(tiled).whole(k, v, page, rows, end, scratch);
             }
         }
-        if (collected > 0) {
-            takeCollected(collected, rows, end, one, scratch);
-        }
         if (one) {
+            takeNoted(noted, keys, values, scratch);
             single.finish(out, scratch);
         } else {
+            takeNoted(noted, rows, end, keys, values, scratch);
             Objects.requireNonNull(tiled).finish(out, rowBytes, rows, scratch);
+        }
+    }
+
+    /** Single keys with one row: the next are read while some are computed with. */
+    private void takeNoted(int noted, MemorySegment keys, MemorySegment values, long scratch) {
+        long at = scratch + gatherAt;
+        gather.read(0, Math.min(noted, KvShape.PAGE_ROWS), keys, values, at);
+        for (int from = 0; from < noted; from += KvShape.PAGE_ROWS) {
+            int count = Math.min(KvShape.PAGE_ROWS, noted - from);
+            gather.collect(from, count, keys, values, at);
+            int next = Math.min(KvShape.PAGE_ROWS, noted - from - count);
+            if (next > 0) {
+                single.readNext(gather.lines(from + count, next, at), keys, values, scratch);
+            } else {
+                single.readNone(gather.keys(at), gather.values(at), scratch);
+            }
+            single.take(gather.keys(at), gather.values(at), 0, count, scratch);
+        }
+    }
+
+    /** Single keys with the rows of a tile. */
+    private void takeNoted(int noted, int rows, int end, MemorySegment keys, MemorySegment values, long scratch) {
+        long at = scratch + gatherAt;
+        for (int from = 0; from < noted; from += KvShape.PAGE_ROWS) {
+            int count = Math.min(KvShape.PAGE_ROWS, noted - from);
+            gather.read(from, count, keys, values, at);
+            gather.collect(from, count, keys, values, at);
+            takeCollected(from, count, rows, end, scratch);
         }
     }
 
@@ -147,22 +170,18 @@ final class ListedRows {
         return false;
     }
 
-    private void takeCollected(int count, int rows, int end, boolean one, long scratch) {
+    /** Those in the gather's pages, which were noted from {@code first} on: each row sees a stretch of them. */
+    private void takeCollected(int first, int count, int rows, int end, long scratch) {
         long at = scratch + gatherAt;
-        if (one) {
-            single.readNone(gather.keys(at), gather.values(at), scratch);
-            single.take(gather.keys(at), gather.values(at), 0, count, scratch);
-            return;
-        }
         TileAttention tile = Objects.requireNonNull(tiled);
         int from = 0;
         int to = 0;
         for (int row = 0; row < rows; row++) {
             int begin = window > 0 ? end + row - window : 0;
-            while (from < count && gather.place(from, at) < begin) {
+            while (from < count && gather.place(first + from, at) < begin) {
                 from++;
             }
-            while (to < count && gather.place(to, at) < end + row) {
+            while (to < count && gather.place(first + to, at) < end + row) {
                 to++;
             }
             tile.see(row, from, to, scratch);

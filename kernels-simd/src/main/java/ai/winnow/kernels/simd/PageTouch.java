@@ -34,7 +34,7 @@ final class PageTouch {
 
     private final long pageBytes;
 
-    /** Int32 offsets of lines, then zeros for further steps. */
+    /** I64 offsets of lines, then zeros for further steps. */
     private final MemorySegment offsets;
 
     private final int steps;
@@ -44,17 +44,22 @@ final class PageTouch {
         int lines = Math.toIntExact(pageBytes / LINE);
         this.pageBytes = pageBytes;
         this.steps = Math.max(steps, lines);
-        this.offsets = Arena.ofAuto().allocate(4L * 2 * this.steps, Tensor.ALIGNMENT);
+        this.offsets = Arena.ofAuto().allocate(8L * 2 * this.steps, Tensor.ALIGNMENT);
         int next = 0;
         for (int group = 0; group < pageBytes; group += STREAMS * STREAM) {
             for (int line = 0; line < STREAM; line += LINE) {
                 for (int at = group + line;
                         at < Math.min(group + STREAMS * STREAM, pageBytes - LINE + 1);
                         at += STREAM) {
-                    offsets.setAtIndex(INT, next++, at);
+                    offsets.setAtIndex(LONG, next++, at);
                 }
             }
         }
+    }
+
+    /** Offsets that the kernels' steps over a page may read. */
+    int steps() {
+        return steps;
     }
 
     /** Starts with pages that are computed with at once: reads all of them now. */
@@ -64,20 +69,25 @@ final class PageTouch {
 
     /** Lets the next steps read these pages. */
     void start(long keys, long values, long state) {
-        ALL.set(LONG, state, offsets.address());
+        start(offsets.address(), keys, values, state);
+    }
+
+    /** The same of a list of offsets, {@link #steps} of them. */
+    void start(long listed, long keys, long values, long state) {
+        ALL.set(LONG, state, listed);
         ALL.set(LONG, state + KEYS, keys);
         ALL.set(LONG, state + VALUES, values);
     }
 
     /** Lets the next steps read only what was read. */
     void idle(long state) {
-        ALL.set(LONG, state, offsets.address() + 4L * steps);
+        ALL.set(LONG, state, offsets.address() + 8L * steps);
     }
 
     private int touch(long keys, long values, long lines) {
         int seen = 0;
         for (long line = 0; line < lines; line++) {
-            long at = offsets.get(INT, 4 * line);
+            long at = offsets.get(LONG, 8 * line);
             seen ^= ALL.get(INT, keys + at) ^ ALL.get(INT, values + at);
         }
         return seen;

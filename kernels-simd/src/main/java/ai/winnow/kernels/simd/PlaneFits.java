@@ -4,14 +4,19 @@ import static ai.winnow.kernels.simd.Lanes.COUNT;
 import static ai.winnow.kernels.simd.Lanes.F;
 import static ai.winnow.kernels.simd.Lanes.FLOAT;
 import static ai.winnow.kernels.simd.Lanes.FLOAT_ALIGNED;
+import static ai.winnow.kernels.simd.Lanes.HALF;
+import static ai.winnow.kernels.simd.Lanes.I;
 import static ai.winnow.kernels.simd.Lanes.LE;
 import static ai.winnow.kernels.simd.Memory.ALL;
 
 import ai.winnow.ir.KvShape;
 import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.IntVector;
+import jdk.incubator.vector.ShortVector;
+import jdk.incubator.vector.VectorOperators;
 
 /**
- * Products of query heads with the units of a page of a plane in f32 {@code [width, units]}. All places are addresses. The results lie by heads,
+ * Products of query heads with the units of a page of a plane {@code [width, units]}, in f32 but where it says otherwise. All places are addresses. The results lie by heads,
  * {@code pitch} bytes apart.
  */
 final class PlaneFits {
@@ -95,6 +100,135 @@ final class PlaneFits {
         d1.intoMemorySegment(ALL, y3 + 4L * COUNT, LE);
         d2.intoMemorySegment(ALL, y3 + 8L * COUNT, LE);
         d3.intoMemorySegment(ALL, y3 + 12L * COUNT, LE);
+    }
+
+    /**
+     * Of single keys and four heads, the greatest of each key, from a page as it lies.
+     *
+     * @param queries {@code [width, 4]}
+     */
+    static void greatestOfKeys(boolean bf16, long page, long queries, int width, long y) {
+        for (int block = 0; block < KvShape.PAGE_ROWS; block += 4 * COUNT) {
+            if (bf16) {
+                greatestOfKeysBf16(page + 2L * block, queries, width, y + 4L * block);
+            } else {
+                greatestOfKeysF32(page + 4L * block, queries, width, y + 4L * block);
+            }
+        }
+    }
+
+    private static void greatestOfKeysBf16(long page, long queries, int width, long y) {
+        FloatVector a0 = FloatVector.zero(F);
+        FloatVector a1 = a0;
+        FloatVector a2 = a0;
+        FloatVector a3 = a0;
+        FloatVector b0 = a0;
+        FloatVector b1 = a0;
+        FloatVector b2 = a0;
+        FloatVector b3 = a0;
+        FloatVector c0 = a0;
+        FloatVector c1 = a0;
+        FloatVector c2 = a0;
+        FloatVector c3 = a0;
+        FloatVector d0 = a0;
+        FloatVector d1 = a0;
+        FloatVector d2 = a0;
+        FloatVector d3 = a0;
+        long x = page;
+        long q = queries;
+        for (long end = x + 2L * KvShape.PAGE_ROWS * width; x != end; x += 2L * KvShape.PAGE_ROWS, q += 16) {
+            FloatVector k0 = ((IntVector)
+                            ShortVector.fromMemorySegment(HALF, ALL, x, LE).convertShape(VectorOperators.S2I, I, 0))
+                    .lanewise(VectorOperators.LSHL, 16)
+                    .reinterpretAsFloats();
+            FloatVector k1 = ((IntVector) ShortVector.fromMemorySegment(HALF, ALL, x + 2L * COUNT, LE)
+                            .convertShape(VectorOperators.S2I, I, 0))
+                    .lanewise(VectorOperators.LSHL, 16)
+                    .reinterpretAsFloats();
+            FloatVector k2 = ((IntVector) ShortVector.fromMemorySegment(HALF, ALL, x + 4L * COUNT, LE)
+                            .convertShape(VectorOperators.S2I, I, 0))
+                    .lanewise(VectorOperators.LSHL, 16)
+                    .reinterpretAsFloats();
+            FloatVector k3 = ((IntVector) ShortVector.fromMemorySegment(HALF, ALL, x + 6L * COUNT, LE)
+                            .convertShape(VectorOperators.S2I, I, 0))
+                    .lanewise(VectorOperators.LSHL, 16)
+                    .reinterpretAsFloats();
+            FloatVector a = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, q));
+            a0 = k0.fma(a, a0);
+            a1 = k1.fma(a, a1);
+            a2 = k2.fma(a, a2);
+            a3 = k3.fma(a, a3);
+            FloatVector b = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, q + 4));
+            b0 = k0.fma(b, b0);
+            b1 = k1.fma(b, b1);
+            b2 = k2.fma(b, b2);
+            b3 = k3.fma(b, b3);
+            FloatVector c = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, q + 8));
+            c0 = k0.fma(c, c0);
+            c1 = k1.fma(c, c1);
+            c2 = k2.fma(c, c2);
+            c3 = k3.fma(c, c3);
+            FloatVector d = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, q + 12));
+            d0 = k0.fma(d, d0);
+            d1 = k1.fma(d, d1);
+            d2 = k2.fma(d, d2);
+            d3 = k3.fma(d, d3);
+        }
+        a0.max(b0).max(c0.max(d0)).intoMemorySegment(ALL, y, LE);
+        a1.max(b1).max(c1.max(d1)).intoMemorySegment(ALL, y + 4L * COUNT, LE);
+        a2.max(b2).max(c2.max(d2)).intoMemorySegment(ALL, y + 8L * COUNT, LE);
+        a3.max(b3).max(c3.max(d3)).intoMemorySegment(ALL, y + 12L * COUNT, LE);
+    }
+
+    private static void greatestOfKeysF32(long page, long queries, int width, long y) {
+        FloatVector a0 = FloatVector.zero(F);
+        FloatVector a1 = a0;
+        FloatVector a2 = a0;
+        FloatVector a3 = a0;
+        FloatVector b0 = a0;
+        FloatVector b1 = a0;
+        FloatVector b2 = a0;
+        FloatVector b3 = a0;
+        FloatVector c0 = a0;
+        FloatVector c1 = a0;
+        FloatVector c2 = a0;
+        FloatVector c3 = a0;
+        FloatVector d0 = a0;
+        FloatVector d1 = a0;
+        FloatVector d2 = a0;
+        FloatVector d3 = a0;
+        long x = page;
+        long q = queries;
+        for (long end = x + 4L * KvShape.PAGE_ROWS * width; x != end; x += 4L * KvShape.PAGE_ROWS, q += 16) {
+            FloatVector k0 = FloatVector.fromMemorySegment(F, ALL, x, LE);
+            FloatVector k1 = FloatVector.fromMemorySegment(F, ALL, x + 4L * COUNT, LE);
+            FloatVector k2 = FloatVector.fromMemorySegment(F, ALL, x + 8L * COUNT, LE);
+            FloatVector k3 = FloatVector.fromMemorySegment(F, ALL, x + 12L * COUNT, LE);
+            FloatVector a = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, q));
+            a0 = k0.fma(a, a0);
+            a1 = k1.fma(a, a1);
+            a2 = k2.fma(a, a2);
+            a3 = k3.fma(a, a3);
+            FloatVector b = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, q + 4));
+            b0 = k0.fma(b, b0);
+            b1 = k1.fma(b, b1);
+            b2 = k2.fma(b, b2);
+            b3 = k3.fma(b, b3);
+            FloatVector c = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, q + 8));
+            c0 = k0.fma(c, c0);
+            c1 = k1.fma(c, c1);
+            c2 = k2.fma(c, c2);
+            c3 = k3.fma(c, c3);
+            FloatVector d = FloatVector.broadcast(F, ALL.get(FLOAT_ALIGNED, q + 12));
+            d0 = k0.fma(d, d0);
+            d1 = k1.fma(d, d1);
+            d2 = k2.fma(d, d2);
+            d3 = k3.fma(d, d3);
+        }
+        a0.max(b0).max(c0.max(d0)).intoMemorySegment(ALL, y, LE);
+        a1.max(b1).max(c1.max(d1)).intoMemorySegment(ALL, y + 4L * COUNT, LE);
+        a2.max(b2).max(c2.max(d2)).intoMemorySegment(ALL, y + 8L * COUNT, LE);
+        a3.max(b3).max(c3.max(d3)).intoMemorySegment(ALL, y + 12L * COUNT, LE);
     }
 
     /**

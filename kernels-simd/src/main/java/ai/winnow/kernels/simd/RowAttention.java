@@ -140,6 +140,16 @@ final class RowAttention {
         touch.start(k, v, scratch + touchAt);
     }
 
+    /** Offsets of lines that {@link #take} reads of those to be read next. */
+    int linesRead() {
+        return touch.steps();
+    }
+
+    /** Lets the next call of {@link #take} read lines of the pools at these places, as many as {@link #linesRead}. */
+    void readNext(long offsets, MemorySegment keys, MemorySegment values, long scratch) {
+        touch.start(offsets, keys.address(), values.address(), scratch + touchAt);
+    }
+
     /** Lets it read none but these, which it takes. */
     void readNone(long k, long v, long scratch) {
         touch.start(k, v, scratch + touchAt);

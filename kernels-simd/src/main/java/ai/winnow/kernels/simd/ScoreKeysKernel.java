@@ -134,6 +134,11 @@ final class ScoreKeysKernel implements Kernel, Workers.Task {
             long number = operands.in(5).get(INT, 4 * (entry + page));
             long numbers = Memory.address(operands.in(4), number * plane.pageBytes(), plane.pageBytes());
             int first = page * plane.units();
+            if (!shares && plane.unit() == 1 && blocks == 1 && units - first >= KvShape.PAGE_ROWS) {
+                boolean bf16 = plane.dtype() == DType.BF16;
+                PlaneFits.greatestOfKeys(bf16, numbers, scratch, plane.width(), scores + 4L * first);
+                continue;
+            }
             long fits = scratch + fitsAt + (shares ? 4L * first : 0);
             fit(numbers, fits, scratch);
             if (!shares) {
@@ -146,14 +151,14 @@ final class ScoreKeysKernel implements Kernel, Workers.Task {
         }
     }
 
-    /** Lays the scaled queries of a list out; heads that lack to four are zeros. */
+    /** Lays the scaled queries of a list out; for heads that lack to four the last stands in, which changes no maximum. */
     private void queries(long query, long scratch) {
         int times = plane.unit() == 1 ? 1 : plane.units();
         float scale = shares ? op.scale() * Exponential2.LOG2_E : op.scale();
         for (int head = 0; head < blocks * HEADS; head++) {
             for (int j = 0; j < plane.width(); j++) {
-                float number =
-                        head < op.group() ? scale * ALL.get(FLOAT, query + 4L * ((long) head * plane.width() + j)) : 0;
+                long of = Math.min(head, op.group() - 1);
+                float number = scale * ALL.get(FLOAT, query + 4L * (of * plane.width() + j));
                 for (int i = 0; i < times; i++) {
                     long to = plane.unit() == 1
                             ? ((long) head / HEADS * plane.width() + j) * HEADS + head % HEADS
