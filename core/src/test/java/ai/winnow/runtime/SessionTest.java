@@ -123,6 +123,32 @@ class SessionTest {
     }
 
     @Test
+    void forksGoTheirOwnWays() {
+        int[] tokens = tokens(70, 5); // one page, and some rows of the next
+        int[] other = tokens(4, 6);
+        try (Session session = MODEL.newSession()) {
+            SequenceId alone = session.open();
+            session.run(Phase.PREFILL, Batch.of(alone, tokens));
+            float[] one = session.run(Phase.DECODE, Batch.of(alone, other[0])).copyOf(0);
+            session.truncate(alone, 70);
+            float[] two = session.run(Phase.DECODE, Batch.of(alone, other[1])).copyOf(0);
+            session.truncate(alone, 70);
+            int pages = session.freePages();
+            SequenceId fork = session.fork(alone);
+            assertThat(session.freePages()).isEqualTo(pages);
+            assertThat(session.length(fork)).isEqualTo(70);
+            assertThat(session.run(Phase.DECODE, Batch.of(fork, other[1])).copyOf(0))
+                    .containsExactly(two);
+            assertThat(session.run(Phase.DECODE, Batch.of(alone, other[0])).copyOf(0))
+                    .containsExactly(one);
+            session.close(alone);
+            session.truncate(fork, 70);
+            assertThat(session.run(Phase.DECODE, Batch.of(fork, other[0])).copyOf(0))
+                    .containsExactly(one);
+        }
+    }
+
+    @Test
     void aFailedStepLeavesEverySequenceAsItWas() {
         try (Session session = MODEL.newSession()) {
             SequenceId good = session.open();
