@@ -56,9 +56,10 @@ public final class RetrievalRun implements Callable<Integer> {
             split = ";",
             defaultValue = "dense;tidal-decode:budget=8,select=2;tidal-decode:budget=32,select=2;"
                     + "tidal-decode:budget=128,select=2;tidal-decode:budget=512,select=2;tidal-decode:budget=2048,select=2;"
-                    + "double-sparsity:budget=8,from=0;double-sparsity:budget=32,from=0;"
-                    + "double-sparsity:budget=128,from=0;double-sparsity:budget=512,from=0;"
-                    + "double-sparsity:budget=2048,from=0",
+                    + "double-sparsity:budget=32,from=0;double-sparsity:budget=128,from=0;"
+                    + "double-sparsity:budget=512,from=0;double-sparsity:budget=2048,from=0;"
+                    + "double-sparsity:budget=8,factor=4,from=0;double-sparsity:budget=32,factor=4,from=0;"
+                    + "double-sparsity:budget=128,factor=4,from=0;double-sparsity:budget=512,factor=4,from=0",
             description = "policies, with ; between them")
     private String[] policies = {};
 
