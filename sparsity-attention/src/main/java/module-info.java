@@ -1,4 +1,5 @@
 import ai.winnow.sparsity.attention.doublesparsity.DoubleSparsityProvider;
+import ai.winnow.sparsity.attention.ssa.SsaProvider;
 import ai.winnow.sparsity.attention.tidaldecode.TidalDecodeProvider;
 import org.jspecify.annotations.NullMarked;
 
@@ -8,9 +9,11 @@ module ai.winnow.sparsity.attention {
     requires transitive ai.winnow.core;
 
     exports ai.winnow.sparsity.attention.doublesparsity;
+    exports ai.winnow.sparsity.attention.ssa;
     exports ai.winnow.sparsity.attention.tidaldecode;
 
     provides ai.winnow.method.MethodProvider with
             DoubleSparsityProvider,
+            SsaProvider,
             TidalDecodeProvider;
 }

@@ -1,0 +1,19 @@
+package ai.winnow.sparsity.attention.ssa;
+
+import ai.winnow.method.MethodInfo;
+import ai.winnow.method.MethodOptions;
+import ai.winnow.method.MethodProvider;
+
+/** The door of {@link Ssa}. */
+public final class SsaProvider implements MethodProvider {
+
+    @Override
+    public MethodInfo info() {
+        return Ssa.INFO;
+    }
+
+    @Override
+    public Ssa parse(MethodOptions options) {
+        return new Ssa(options.integer("block", 16, 1, 1 << 16), options.integer("blocks", 16, 1, 1 << 24));
+    }
+}
