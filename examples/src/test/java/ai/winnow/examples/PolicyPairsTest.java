@@ -33,7 +33,8 @@ class PolicyPairsTest {
             "double-sparsity:budget=6,factor=2,dense=0,from=0,per-head=true",
                     "double-sparsity:budget=4096,factor=2,dense=0,from=0,per-head=true",
             "double-sparsity:budget=6,factor=2,dense=1,from=0,per-head=false",
-                    "double-sparsity:budget=4096,factor=2,dense=1,from=0,per-head=false");
+                    "double-sparsity:budget=4096,factor=2,dense=1,from=0,per-head=false",
+            "ssa:block=16,blocks=2", "ssa:block=16,blocks=4096");
 
     private static final List<String> ACTIVATION = List.of("teal:0.5", "cats:0.5", "wina:0.5,rotate=false");
 
@@ -77,7 +78,7 @@ class PolicyPairsTest {
             assertThatThrownBy(() -> logits(dense, one + " + " + other))
                     .isInstanceOf(IncompatiblePolicyException.class)
                     .hasMessageContaining("tidal-decode")
-                    .hasMessageContaining("double-sparsity");
+                    .hasMessageContaining(one.substring(0, one.indexOf(":")));
         }
     }
 

@@ -45,6 +45,9 @@ public final class RetrievalRun implements Callable<Integer> {
 
     private static final Pattern BUDGET = Pattern.compile(",?\\bbudget=(\\d+)");
 
+    /** A budget in blocks of keys. */
+    private static final Pattern BLOCKS = Pattern.compile("\\bblock=(\\d+),blocks=(\\d+)");
+
     @Option(names = "--contexts", split = ",", defaultValue = "4096,16384,65536", description = "tokens of each text")
     private int[] contexts = {};
 
@@ -59,7 +62,8 @@ public final class RetrievalRun implements Callable<Integer> {
                     + "double-sparsity:budget=32,from=0;double-sparsity:budget=128,from=0;"
                     + "double-sparsity:budget=512,from=0;double-sparsity:budget=2048,from=0;"
                     + "double-sparsity:budget=8,factor=4,from=0;double-sparsity:budget=32,factor=4,from=0;"
-                    + "double-sparsity:budget=128,factor=4,from=0;double-sparsity:budget=512,factor=4,from=0",
+                    + "double-sparsity:budget=128,factor=4,from=0;double-sparsity:budget=512,factor=4,from=0;"
+                    + "ssa:blocks=4;ssa:blocks=16;ssa:blocks=64",
             description = "policies, with ; between them")
     private String[] policies = {};
 
@@ -74,7 +78,8 @@ public final class RetrievalRun implements Callable<Integer> {
             defaultValue = "WINDOW",
             description = "how texts are read for policies other than dense: WINDOW, through a window of "
                     + WindowedPrefill.ROWS
-                    + " rows, which leaves the same keys and values and takes seconds; or POLICY, as the policy says")
+                    + " rows, which leaves the same keys and values and takes seconds, unless the policy chooses keys there"
+                    + " itself; or POLICY, as the policy says")
     private Prefill prefill = Prefill.WINDOW;
 
     @Option(names = "--out", defaultValue = "docs/results/retrieval.json", description = "the file to write")
@@ -91,6 +96,11 @@ public final class RetrievalRun implements Callable<Integer> {
 
         /** @param policy its budget, if it names one, apart from the rest; without one the budget is the whole context */
         static Point of(String policy, int context, Answers answers) {
+            Matcher blocks = BLOCKS.matcher(policy);
+            if (blocks.find()) {
+                int keys = Integer.parseInt(blocks.group(1)) * Integer.parseInt(blocks.group(2));
+                return of(blocks.replaceFirst("block=$1,budget=" + keys), context, answers);
+            }
             Matcher budget = BUDGET.matcher(policy);
             boolean found = budget.find();
             String method = found ? budget.replaceFirst("").replace(":,", ":").replaceFirst(":$", "") : policy;
@@ -149,7 +159,8 @@ public final class RetrievalRun implements Callable<Integer> {
         if (policy.methods().isEmpty()) {
             return Answers.of(dense, task);
         }
-        SparsityPolicy whole = prefill == Prefill.WINDOW ? WindowedPrefill.before(policy) : policy;
+        boolean windowed = prefill == Prefill.WINDOW && !WindowedPrefill.isRival(policy);
+        SparsityPolicy whole = windowed ? WindowedPrefill.before(policy) : policy;
         Map<String, Artefact> artefacts = CalibrationRun.calibrate(dense, policy, otherTexts(model));
         try (SparseModel sparse = dense.withPolicy(whole, artefacts)) {
             return Answers.of(sparse, task);

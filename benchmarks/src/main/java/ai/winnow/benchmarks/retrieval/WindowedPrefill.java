@@ -6,6 +6,7 @@ import ai.winnow.ir.Phase;
 import ai.winnow.ir.Role;
 import ai.winnow.method.MethodInfo;
 import ai.winnow.method.Rewrite;
+import ai.winnow.method.Rewrite.Claim;
 import ai.winnow.method.SparsityMethod;
 import ai.winnow.method.SparsityPolicy;
 import java.util.List;
@@ -21,6 +22,16 @@ import java.util.stream.Stream;
 record WindowedPrefill() implements SparsityMethod {
 
     static final int ROWS = 64;
+
+    private static final Claim KEYS = new Claim(Role.ATTENTION, Rewrite.Aspect.KEYS);
+
+    /** Whether a policy chooses keys in PREFILL itself. */
+    static boolean isRival(SparsityPolicy policy) {
+        return policy.methods().stream()
+                .flatMap(method -> method.rewrites(Artefact.EMPTY).stream())
+                .anyMatch(rewrite -> rewrite.phases().contains(Phase.PREFILL)
+                        && rewrite.touches().contains(KEYS));
+    }
 
     /** The policy with this method before it. */
     static SparsityPolicy before(SparsityPolicy policy) {
@@ -43,7 +54,7 @@ record WindowedPrefill() implements SparsityMethod {
         return List.of(new Rewrite(
                 Rewrite.Stage.ATTENTION,
                 Set.of(Phase.PREFILL),
-                Set.of(new Rewrite.Claim(Role.ATTENTION, Rewrite.Aspect.KEYS)),
+                Set.of(KEYS),
                 graph -> graph.mapOps(node -> node.op() instanceof Attention a
                         ? new Attention(a.shape(), a.layer(), a.queryHeads(), a.scale(), ROWS)
                         : node.op())));

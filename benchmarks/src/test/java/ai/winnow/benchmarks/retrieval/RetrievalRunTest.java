@@ -257,5 +257,7 @@ class RetrievalRunTest {
                 .isEqualTo("quest:page=16");
         assertThat(RetrievalRun.Point.of("teal:0.4 + quest:budget=64", 4096, answers))
                 .isEqualTo(new RetrievalRun.Point("teal:0.4 + quest", 4096, 64, 0.75, 0.25));
+        assertThat(RetrievalRun.Point.of("ssa:block=32,blocks=4", 4096, answers))
+                .isEqualTo(new RetrievalRun.Point("ssa:block=32", 4096, 128, 0.75, 0.25));
     }
 }
