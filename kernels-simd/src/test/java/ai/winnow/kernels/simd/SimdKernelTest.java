@@ -13,7 +13,7 @@ class SimdKernelTest extends KernelContract {
         return new SimdProvider();
     }
 
-    /** {@link SimdLinearTest} takes as long as everything else: a JVM for each. */
+    /** {@link SimdLinearTest} takes as long as everything else, and runs beside it. */
     @Override
     protected List<OpCase> cases() {
         return super.cases().stream()
