@@ -7,6 +7,7 @@ module ai.winnow.core {
     requires static transitive ai.djl.api;
     requires static ai.djl.tokenizers;
     requires com.google.gson;
+    requires jdk.jfr;
     requires org.slf4j;
 
     exports ai.winnow;

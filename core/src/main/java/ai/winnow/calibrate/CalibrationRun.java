@@ -134,6 +134,8 @@ public final class CalibrationRun implements Calibration, AutoCloseable {
 
     @Override
     public void observe(Map<Probe, Observer> observers) {
+        CalibrationPass event = new CalibrationPass();
+        event.begin();
         Taps taps = new Taps(model.plan().phase(Phase.PREFILL).graph(), observers);
         try (Session session = model.newSession()) {
             session.observe(taps);
@@ -143,6 +145,13 @@ public final class CalibrationRun implements Calibration, AutoCloseable {
                 session.close(sequence);
                 progress.at("observing windows", i + 1, data.windows().size());
             }
+        }
+        event.end();
+        if (event.shouldCommit()) {
+            event.windows = data.windows().size();
+            event.tokens = data.tokens();
+            event.observed = observers.size();
+            event.commit();
         }
     }
 

@@ -1,15 +1,14 @@
-package ai.winnow.benchmarks.retrieval;
+package ai.winnow.runtime;
 
 import ai.winnow.ir.Attention;
 import ai.winnow.ir.KeyLists;
 import ai.winnow.ir.KvShape;
 import ai.winnow.ir.Node;
+import ai.winnow.ir.Op;
 import ai.winnow.ir.Role;
 import ai.winnow.ir.ScoreKeys;
 import ai.winnow.ir.ScoredAttention;
 import ai.winnow.ir.SparseAttention;
-import ai.winnow.runtime.NodeObserver;
-import ai.winnow.runtime.Session;
 import ai.winnow.tensor.Operands;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -21,19 +20,32 @@ import org.jspecify.annotations.Nullable;
  * rows reads. With several rows in a step a cached row counts once for each, as if they were decoded one by one. Give it to
  * {@link Session#observe}.
  */
-final class KvTraffic implements NodeObserver {
+public final class KvTraffic implements NodeObserver {
 
     private double read;
     private double dense;
+    private @Nullable Op unknown;
 
-    /** Share of what dense attention reads; 1 before anything ran. */
-    double fraction() {
+    /**
+     * Share of what dense attention reads; 1 before anything ran.
+     *
+     * @throws IllegalStateException if an op attended that is not known here: what it read was not counted
+     */
+    public double fraction() {
+        if (unknown != null) {
+            throw new IllegalStateException("it is not known how much of the cache " + unknown + " reads");
+        }
         return dense == 0 ? 1 : read / dense;
     }
 
-    /** Bytes of keys and values read so far. */
-    double bytes() {
+    /** Bytes read so far, but for those of ops that are not known here. */
+    public double bytes() {
         return read;
+    }
+
+    /** Bytes that dense attention would have read. */
+    public double denseBytes() {
+        return dense;
     }
 
     @Override
@@ -44,12 +56,12 @@ final class KvTraffic implements NodeObserver {
         if (node.site().role() != Role.ATTENTION) {
             return;
         }
-        // An op that reads parts of the cache adds its case here; one that is not known must not count as nothing.
+        // An op that reads parts of the cache adds its case here.
         switch (node.op()) {
             case Attention attention -> count(attention, operands, 1, null);
             case ScoredAttention scored -> count(scored.attention(), operands, 1, null);
             case SparseAttention sparse -> count(sparse.attention(), operands, SparseAttention.CACHE, sparse.keys());
-            default -> throw new IllegalStateException("it is not known how much of the cache " + node.op() + " reads");
+            default -> unknown = node.op();
         }
     }
 

@@ -174,7 +174,8 @@ public final class Session implements AutoCloseable {
             cache.reserve(step.slots, step.lengths);
             boolean done = false;
             try {
-                Logits logits = run(graph, step);
+                AttentionStep event = new AttentionStep();
+                Logits logits = event.isEnabled() ? recorded(event, phase, graph, step) : run(graph, step, observer);
                 done = true;
                 return logits;
             } finally {
@@ -185,6 +186,27 @@ public final class Session implements AutoCloseable {
                 }
             }
         });
+    }
+
+    private Logits recorded(AttentionStep event, Phase phase, BoundGraph graph, Step step) {
+        KvTraffic traffic = new KvTraffic();
+        NodeObserver other = observer;
+        event.begin();
+        Logits logits = run(graph, step, (node, operands) -> {
+            traffic.after(node, operands);
+            if (other != null) {
+                other.after(node, operands);
+            }
+        });
+        event.end();
+        event.phase = phase.name();
+        event.sequences = step.slots.length;
+        event.rows = Arrays.stream(step.lengths).sum();
+        event.bytesRead = Math.round(traffic.bytes());
+        event.bytesDense = Math.round(traffic.denseBytes());
+        event.freePages = cache.freePages();
+        event.commit();
+        return logits;
     }
 
     /** A batch on its way through one or more runs of a graph. */
@@ -221,7 +243,7 @@ public final class Session implements AutoCloseable {
         }
     }
 
-    private Logits run(BoundGraph graph, Step step) {
+    private Logits run(BoundGraph graph, Step step, @Nullable NodeObserver seen) {
         int[] done = new int[step.slots.length];
         int finished = 0;
         boolean whole = Arrays.stream(step.lengths).sum() <= model.limits().maxTokens();
@@ -230,7 +252,7 @@ public final class Session implements AutoCloseable {
             int firstResult = finished;
             int[] before = done.clone();
             finished = fill(step, done, finished);
-            compute(graph);
+            compute(graph, seen);
             for (int i = 0; i < done.length; i++) {
                 cache.advance(step.slots[i], done[i] - before[i]);
             }
@@ -275,10 +297,10 @@ public final class Session implements AutoCloseable {
         return now;
     }
 
-    private void compute(BoundGraph graph) {
+    private void compute(BoundGraph graph, @Nullable NodeObserver seen) {
         Workers.Lease lease = model.workers().lease();
         try {
-            graph.run(new Workspace(scratch, lease), observer);
+            graph.run(new Workspace(scratch, lease), seen);
         } finally {
             model.workers().release(lease);
         }

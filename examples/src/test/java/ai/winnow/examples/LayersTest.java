@@ -113,7 +113,7 @@ class LayersTest {
         classes()
                 .should()
                 .onlyDependOnClassesThat(
-                        resideInAnyPackage("java..", "org.jspecify..", "org.slf4j..", "com.google.gson..")
+                        resideInAnyPackage("java..", "jdk.jfr..", "org.jspecify..", "org.slf4j..", "com.google.gson..")
                                 .or(resideInAPackage("ai.djl.."))
                                 .or(classesOf(Modules.CORE)))
                 .check(CORE);

@@ -4,6 +4,7 @@ import ai.winnow.contract.RetrievalTask;
 import ai.winnow.contract.RetrievalTask.Question;
 import ai.winnow.ir.Phase;
 import ai.winnow.runtime.Batch;
+import ai.winnow.runtime.KvTraffic;
 import ai.winnow.runtime.SequenceId;
 import ai.winnow.runtime.Session;
 import ai.winnow.runtime.SparseModel;
