@@ -13,8 +13,9 @@ import java.util.List;
  * window, means nothing.
  *
  * @param lists of a row: as many as key-value heads, or as query heads
+ * @param denseUpTo up to how many keys {@link SelectKeys} chooses all: their scores mean nothing
  */
-public record ScoredAttention(Attention attention, int lists) implements Fused.Defined {
+public record ScoredAttention(Attention attention, int lists, int denseUpTo) implements Fused.Defined {
 
     private static final double LN_2 = Math.log(2);
 
@@ -52,6 +53,9 @@ public record ScoredAttention(Attention attention, int lists) implements Fused.D
         for (int row = 0; row < operands.inRows(0); row++) {
             for (int list = 0; list < lists; list++) {
                 int end = exact.end(row, list * group() / attention.group());
+                if (end <= denseUpTo) {
+                    continue;
+                }
                 int begin = exact.begin(end);
                 double[] greatest = new double[end - begin];
                 Arrays.fill(greatest, Double.NEGATIVE_INFINITY);

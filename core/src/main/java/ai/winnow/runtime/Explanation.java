@@ -1,6 +1,7 @@
 package ai.winnow.runtime;
 
 import ai.winnow.architecture.Dimensions;
+import ai.winnow.ir.KvPlane;
 import ai.winnow.ir.KvShape;
 import ai.winnow.ir.Node;
 import ai.winnow.ir.Phase;
@@ -66,6 +67,9 @@ final class Explanation {
                 line("%s", phase);
                 steps(plan);
                 refusals(plan);
+                if (phase == Phase.DECODE) {
+                    keysAndValues(plan);
+                }
             }
         }
         return text.toString();
@@ -73,8 +77,29 @@ final class Explanation {
 
     private long kvBytes() {
         KvShape shape = model.definition().kvShape(model.limits());
-        long full = 2L * shape.slots() * shape.layers() * shape.heads() * shape.pagesPerHead() * shape.pageBytes();
+        long page = 2 * shape.pageBytes()
+                + model.plan().planes().stream().mapToLong(KvPlane::pageBytes).sum();
+        long full = (long) shape.slots() * shape.layers() * shape.heads() * shape.pagesPerHead() * page;
         return Math.min(full, model.kvBytes());
+    }
+
+    /** What is kept beside keys, and how much a token reads at most, where a policy makes a difference. */
+    private void keysAndValues(Plan.PhasePlan plan) {
+        for (KvPlane plane : model.plan().planes()) {
+            line(
+                    "  beside keys: %s, %d numbers of %s for %s",
+                    plane.name(),
+                    plane.width(),
+                    plane.dtype(),
+                    plane.unit() == 1 ? "each key" : "each " + plane.unit() + " keys");
+        }
+        KvBound bound = KvBound.of(plan.graph());
+        if (bound.read() < bound.dense()) {
+            line(
+                    "  with all %d positions a token reads at most %s of keys and values and what is beside them, %.1f %% of"
+                            + " what dense attention reads",
+                    model.limits().contextLength(), mebi(Math.round(bound.read())), 100 * bound.read() / bound.dense());
+        }
     }
 
     private void steps(Plan.PhasePlan plan) {

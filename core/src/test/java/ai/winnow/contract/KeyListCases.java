@@ -184,16 +184,21 @@ public final class KeyListCases {
             cases.add(scored(decode, 2, 0, 2));
             cases.add(scored(decode, 10, 0, 2));
             cases.add(scored(decode, 4, 90, 4));
+            cases.add(scored(decode, 4, 0, 2, 64));
         }
         return cases;
     }
 
     /** Attention that also gives scores; those behind the last key and before a window are read as zero. */
     public static OpCase scored(KvStep step, int queryHeads, int window, int lists) {
+        return scored(step, queryHeads, window, lists, 0);
+    }
+
+    private static OpCase scored(KvStep step, int queryHeads, int window, int lists, int denseUpTo) {
         OpCase dense = AttentionCases.attention(Phase.DECODE, step, queryHeads, window);
-        ScoredAttention op = new ScoredAttention((Attention) dense.op(), lists);
+        ScoredAttention op = new ScoredAttention((Attention) dense.op(), lists, denseUpTo);
         return new OpCase(
-                op.name() + " " + lists + " lists a row, cached " + step.cached(),
+                op.name() + " " + lists + " lists a row, dense up to " + denseUpTo + ", cached " + step.cached(),
                 op,
                 Phase.DECODE,
                 dense.operands(),
@@ -209,7 +214,7 @@ public final class KeyListCases {
             int end = step.cached().get(i / context / op.lists()) + 1;
             int begin = op.attention().window() > 0 ? end - op.attention().window() : 0;
             int key = i % context;
-            seen[i] = begin <= key && key < end ? scores.getFloat(i) : 0;
+            seen[i] = begin <= key && key < end && end > op.denseUpTo() ? scores.getFloat(i) : 0;
         }
         return Tensor.copyOf(arena, seen, seen.length);
     }

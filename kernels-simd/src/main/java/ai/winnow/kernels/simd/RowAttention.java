@@ -165,11 +165,11 @@ final class RowAttention {
         page(rows.staged(k, to, scratch + keysAt), rows.staged(v, to, scratch + valuesAt), from, to, kept, scratch);
     }
 
-    /** The score that query head {@code g} gave to key {@code key}, in units of log 2. */
-    float kept(int g, int key, long scratch) {
+    /** Address of the score that query head {@code g} gave to key {@code key}, in units of log 2; fours of heads lie together, keys of a page behind one another. */
+    long kept(int g, int key, long scratch) {
         long row = (long) g / heads * KvShape.PAGE_ROWS + key % KvShape.PAGE_ROWS;
         long page = scratch + keptAt + keptPageBytes * (key / KvShape.PAGE_ROWS);
-        return ALL.get(FLOAT, page + 4L * (row * heads + g % heads));
+        return page + 4L * (row * heads + g % heads);
     }
 
     /** What is subtracted from scores of query head {@code g} to make them logarithms of probabilities, after the last page. */

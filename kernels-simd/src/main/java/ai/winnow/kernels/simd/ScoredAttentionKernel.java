@@ -19,6 +19,9 @@ import java.util.Objects;
  */
 final class ScoredAttentionKernel implements Kernel, Workers.Task {
 
+    /** Heads whose scores lie together. */
+    private static final int HEADS = 4;
+
     private final ScoredAttention op;
     private final Attention attention;
     private final KvShape shape;
@@ -81,19 +84,67 @@ final class ScoredAttentionKernel implements Kernel, Workers.Task {
                 begin,
                 end,
                 scratch);
-        long scores = operands.outAddress(1) + 4 * ((long) row * op.lists() + list) * shape.contextLength();
-        reduce(scratch, begin, end, scores);
+        if (end > op.denseUpTo()) {
+            reduce(
+                    scratch,
+                    begin,
+                    end,
+                    operands.outAddress(1) + 4 * ((long) row * op.lists() + list) * shape.contextLength());
+        }
     }
 
     /** The greatest of the heads that share the list, relative to the sum of each. */
     private void reduce(long scratch, int begin, int end, long scores) {
-        for (int g = 0; g < op.group(); g++) {
-            float log = single.logOfSum(g, scratch);
-            for (int key = begin; key < end; key++) {
-                float score = single.kept(g, key, scratch) - log;
+        for (int first = 0; first < op.group(); first += HEADS) {
+            int last = op.group() - 1;
+            float log0 = single.logOfSum(first, scratch);
+            float log1 = single.logOfSum(Math.min(first + 1, last), scratch);
+            float log2 = single.logOfSum(Math.min(first + 2, last), scratch);
+            float log3 = single.logOfSum(Math.min(first + 3, last), scratch);
+            for (int key = begin; key < end; ) {
+                int next = Math.min(end, (key / KvShape.PAGE_ROWS + 1) * KvShape.PAGE_ROWS);
+                long kept = single.kept(first, key, scratch);
                 long to = scores + 4L * key;
-                ALL.set(FLOAT_ALIGNED, to, g == 0 ? score : Math.max(ALL.get(FLOAT_ALIGNED, to), score));
+                if (op.group() == 1) {
+                    ofOne(kept, next - key, log0, to);
+                } else {
+                    long step = 4L * Math.min(1, last - first);
+                    long step2 = 4L * Math.min(2, last - first);
+                    long step3 = 4L * Math.min(3, last - first);
+                    ofFour(kept, step, step2, step3, next - key, log0, log1, log2, log3, first > 0, to);
+                }
+                key = next;
             }
+        }
+    }
+
+    private static void ofOne(long kept, int count, float log, long to) {
+        for (int i = 0; i < count; i++) {
+            ALL.set(FLOAT_ALIGNED, to + 4L * i, ALL.get(FLOAT_ALIGNED, kept + 4L * i) - log);
+        }
+    }
+
+    /** Of keys whose four heads lie together; where there are fewer, the last of them is taken again. */
+    private static void ofFour(
+            long kept,
+            long second,
+            long third,
+            long fourth,
+            int count,
+            float log0,
+            float log1,
+            float log2,
+            float log3,
+            boolean more,
+            long to) {
+        for (int i = 0; i < count; i++) {
+            long at = kept + 16L * i;
+            float a = ALL.get(FLOAT_ALIGNED, at) - log0;
+            float b = ALL.get(FLOAT_ALIGNED, at + second) - log1;
+            float c = ALL.get(FLOAT_ALIGNED, at + third) - log2;
+            float d = ALL.get(FLOAT_ALIGNED, at + fourth) - log3;
+            float most = Math.max(Math.max(a, b), Math.max(c, d));
+            ALL.set(FLOAT_ALIGNED, to + 4L * i, more ? Math.max(most, ALL.get(FLOAT_ALIGNED, to + 4L * i)) : most);
         }
     }
 }

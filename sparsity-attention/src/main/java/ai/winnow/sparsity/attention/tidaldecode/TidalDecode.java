@@ -138,7 +138,7 @@ public record TidalDecode(int budget, int select, int reselect, boolean perHead)
         private Value scored(Attention attention, Site site, List<Value> inputs, GraphBuilder builder) {
             KvShape shape = attention.shape();
             int each = perHead ? attention.queryHeads() : shape.heads();
-            List<Value> made = builder.add(new ScoredAttention(attention, each), site, inputs);
+            List<Value> made = builder.add(new ScoredAttention(attention, each, budget), site, inputs);
             SelectKeys op = SelectKeys.of(shape, attention.layer(), each, 1, 1, new KeyRule.TopK(budget), 0, 1, budget);
             List<Value> operands = List.of(made.get(1), inputs.get(1), inputs.get(2), inputs.get(3), inputs.get(7));
             selection = op;

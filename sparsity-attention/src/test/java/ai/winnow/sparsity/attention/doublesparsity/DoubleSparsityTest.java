@@ -132,6 +132,23 @@ class DoubleSparsityTest {
         }
     }
 
+    @Test
+    void theExplanationSaysWhatIsReadAndKept() {
+        DoubleSparsity method = new DoubleSparsity(8, 4, Ranking.Q, 1, 0, false, DType.F32);
+        try (SparseModel dense = TinyModel.grouped(2).load(SparsityPolicy.dense(), Map.of());
+                SparseModel model = dense.withPolicy(
+                        SparsityPolicy.of(method),
+                        Map.of(method.info().name(), CalibrationRun.calibrate(dense, method, data())))) {
+            // One of two layers is dense; of 96 keys of 8 and their values the other reads 8, and labels of 2 in two
+            // pages: 96 + 8 + 16 of 192.
+            assertThat(model.limits().contextLength()).isEqualTo(96);
+            assertThat(model.explain())
+                    .contains("beside keys: double-sparsity, 2 numbers of F32 for each key")
+                    .contains("62.5 % of what dense attention reads");
+            assertThat(dense.explain()).doesNotContain("of what dense attention reads");
+        }
+    }
+
     private static CalibrationData data() {
         return CalibrationData.of(TinyModel.windows(11, 1, 9));
     }

@@ -145,7 +145,7 @@ class TidalDecodeTest {
                     Tensor.copyOf(arena, values, 2, 64, 1),
                     Tensor.copyOf(arena, new int[] {0, 1}, 1, 2, 1, 1),
                     Tensor.copyOf(arena, new int[] {4, 4}, 1, 2, 1));
-            List<Tensor> scored = Interpreter.evaluate(new ScoredAttention(first, 1), inputs, Map.of(), arena);
+            List<Tensor> scored = Interpreter.evaluate(new ScoredAttention(first, 1, 0), inputs, Map.of(), arena);
             assertThat(scored.getFirst().getFloat(0)).isCloseTo(2.415098f, within(1e-6f));
             List<Tensor> lists = Interpreter.evaluate(
                     select,
