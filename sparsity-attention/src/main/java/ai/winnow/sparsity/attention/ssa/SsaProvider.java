@@ -14,6 +14,9 @@ public final class SsaProvider implements MethodProvider {
 
     @Override
     public Ssa parse(MethodOptions options) {
-        return new Ssa(options.integer("block", 16, 1, 1 << 16), options.integer("blocks", 16, 1, 1 << 24));
+        return new Ssa(
+                options.integer("block", Ssa.PUBLISHED, 16, 64),
+                options.integer("blocks", Ssa.PUBLISHED, 1, Integer.MAX_VALUE),
+                options.flag("gate", false));
     }
 }

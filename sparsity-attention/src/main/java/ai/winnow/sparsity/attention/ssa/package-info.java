@@ -1,6 +1,6 @@
 /**
- * SSA: every token attends to the blocks of keys whose mean its heads like best, and to its own (Shen et al. 2025, arXiv 2511.20102). Acts on
- * attention in PREFILL and DECODE; the cache stays complete. Needs nothing here; its authors train models for it.
+ * SSA: each token attends to the blocks of keys whose mean fits its queries best (Shen et al. 2025, arXiv 2511.20102). Acts on attention in
+ * every phase; the cache stays complete. Needs nothing to run, and a model that was trained this way to be right at few blocks.
  */
 @NullMarked
 package ai.winnow.sparsity.attention.ssa;
