@@ -104,6 +104,8 @@ public final class Compare {
         all.add(MethodAttentionProblem.doubleSparsity(32, 8, 128, 32768, false));
         all.add(MethodAttentionProblem.doubleSparsity(32, 8, 128, 32768, true));
         all.add(MethodAttentionProblem.tidalDecode(16, 32, 8, 128, 32768, 1024));
+        all.add(MethodAttentionProblem.denseDoubleSparsity(32, 8, 128, 32768, 512));
+        all.add(MethodAttentionProblem.denseTidalDecode(16, 32, 8, 128, 32768, 512));
         all.addAll(smallOps());
         return all;
     }

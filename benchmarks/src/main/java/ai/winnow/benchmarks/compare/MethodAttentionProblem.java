@@ -42,10 +42,17 @@ import java.util.stream.IntStream;
  * Attention of all layers of a model for one token of a long sequence, under a method: the graph that it makes of appending and attending,
  * planned and run as a model's, beside the same graph without it. Both read the same cache of random keys and values.
  *
+ * @param length tokens of the sequence, the one of the step included
  * @param share of the bytes of keys and values that is left to read, what is kept beside them included
  */
 record MethodAttentionProblem(
-        Label label, KvShape shape, int queryHeads, SparsityMethod method, Map<String, Tensor> artefact, double share)
+        Label label,
+        KvShape shape,
+        int length,
+        int queryHeads,
+        SparsityMethod method,
+        Map<String, Tensor> artefact,
+        double share)
         implements Problem {
 
     private static final int PERIOD = 1_000_003;
@@ -55,20 +62,30 @@ record MethodAttentionProblem(
 
     /** A sixteenth of the keys and of the channels, one layer. */
     static MethodAttentionProblem doubleSparsity(int queryHeads, int heads, int headDim, int context, boolean perHead) {
-        KvShape shape = new KvShape(1, heads, headDim, 1, context, DType.BF16);
-        int budget = context / 16;
-        DoubleSparsity method = new DoubleSparsity(budget, 16, Ranking.Q, 0, 0, perHead, DType.BF16);
-        int[] channels = IntStream.range(0, heads * headDim)
-                .map(i -> (7 * i + 3) % headDim) // each once
-                .toArray();
-        Tensor heavy = Tensor.copyOf(Arena.ofAuto(), channels, heads, headDim);
         // Lists of single heads have keys in common by chance only: random ones do not agree.
         double keys = perHead ? 1 - Math.pow(1 - 1 / 16.0, (double) queryHeads / heads) : 1 / 16.0;
-        Label label = label("double-sparsity", shape, queryHeads)
+        KvShape shape = new KvShape(1, heads, headDim, 1, context, DType.BF16);
+        return doubleSparsity(shape, context, queryHeads, context / 16, 0, perHead, keys + 1 / 32.0);
+    }
+
+    /** So few tokens that the method attends to all of them, in a cache for many. */
+    static MethodAttentionProblem denseDoubleSparsity(int queryHeads, int heads, int headDim, int context, int length) {
+        KvShape shape = new KvShape(1, heads, headDim, 1, context, DType.BF16);
+        return doubleSparsity(shape, length, queryHeads, context / 16, 2048, false, 1);
+    }
+
+    private static MethodAttentionProblem doubleSparsity(
+            KvShape shape, int length, int queryHeads, int budget, int from, boolean perHead, double share) {
+        DoubleSparsity method = new DoubleSparsity(budget, 16, Ranking.Q, 0, from, perHead, DType.BF16);
+        int[] channels = IntStream.range(0, shape.heads() * shape.headDim())
+                .map(i -> (7 * i + 3) % shape.headDim()) // each once
+                .toArray();
+        Tensor heavy = Tensor.copyOf(Arena.ofAuto(), channels, shape.heads(), shape.headDim());
+        Label label = label("double-sparsity", shape, length, queryHeads)
                 .with("budget", budget)
-                .with("lists", perHead ? queryHeads : heads);
-        return new MethodAttentionProblem(
-                label, shape, queryHeads, method, Map.of("double-sparsity/q.layer.0", heavy), keys + 1 / 32.0);
+                .with("lists", perHead ? queryHeads : shape.heads());
+        Map<String, Tensor> artefact = Map.of("double-sparsity/q.layer.0", heavy);
+        return new MethodAttentionProblem(label, shape, length, queryHeads, method, artefact, share);
     }
 
     /** The roles of the paper: two dense layers, two that select, the rest sparse. */
@@ -76,13 +93,25 @@ record MethodAttentionProblem(
             int layers, int queryHeads, int heads, int headDim, int context, int budget) {
         KvShape shape = new KvShape(layers, heads, headDim, 1, context, DType.BF16);
         double sparse = layers - 4.0;
-        Label label = label("tidal-decode", shape, queryHeads).with("budget", budget);
-        return new MethodAttentionProblem(
-                label, shape, queryHeads, TidalDecode.of(budget), Map.of(), (4 + sparse * budget / context) / layers);
+        double share = (4 + sparse * budget / context) / layers;
+        return tidalDecode(shape, context, queryHeads, budget, share);
     }
 
-    private static Label label(String method, KvShape shape, int queryHeads) {
-        return Label.of("method-attention", shape.dtype(), shape.contextLength() + "x" + shape.headDim())
+    /** So few tokens that the method attends to all of them. */
+    static MethodAttentionProblem denseTidalDecode(
+            int layers, int queryHeads, int heads, int headDim, int context, int length) {
+        KvShape shape = new KvShape(layers, heads, headDim, 1, context, DType.BF16);
+        return tidalDecode(shape, length, queryHeads, length, 1);
+    }
+
+    private static MethodAttentionProblem tidalDecode(
+            KvShape shape, int length, int queryHeads, int budget, double share) {
+        Label label = label("tidal-decode", shape, length, queryHeads).with("budget", budget);
+        return new MethodAttentionProblem(label, shape, length, queryHeads, TidalDecode.of(budget), Map.of(), share);
+    }
+
+    private static Label label(String method, KvShape shape, int length, int queryHeads) {
+        return Label.of("method-attention", shape.dtype(), length + "x" + shape.headDim())
                 .with("method", method)
                 .with("layers", shape.layers())
                 .with("queryHeads", queryHeads)
@@ -93,34 +122,37 @@ record MethodAttentionProblem(
     public Entry open(Ours ours) {
         Graph dense = graph();
         Graph sparse = rewritten(dense);
-        double bytes = 2.0 * shape.pageBytes() * shape.heads() * shape.layers() * shape.pagesPerHead();
+        double bytes = 2.0 * shape.pageBytes() * pages();
         Sequence sequence = new Sequence(sparse, bytes * share);
-        GraphRunner whole = sequence.runner(dense, ours, 0);
-        List<GraphRunner> runners = IntStream.range(0, sequence.caches.size())
-                .mapToObj(copy -> sequence.runner(sparse, ours, copy))
-                .toList();
-        Subject subject = new Rotation<>(
-                "graph",
-                runners,
-                runner -> runner.run(null),
-                runner -> runner.run(null).getLast().toFloats(),
-                () -> {
-                    whole.close();
-                    runners.forEach(GraphRunner::close);
-                    sequence.close();
-                });
-        String name = label.toString();
+        List<GraphRunner> whole = sequence.runners(dense, ours);
+        List<GraphRunner> runners = sequence.runners(sparse, ours);
+        Subject subject = rotation(runners, () -> {
+            whole.forEach(GraphRunner::close);
+            runners.forEach(GraphRunner::close);
+            sequence.close();
+        });
         // Closed with ours, whose memory it is.
-        Dense beside = new Dense(
-                name,
-                new Rotation<>(name, List.of(whole), each -> each.run(null), each -> new float[0], () -> {}),
-                null);
+        Dense beside = new Dense(label.toString(), rotation(whole, () -> {}), null);
         return new Entry(
                 subject,
                 Work.read(bytes * share),
                 result -> sequence.error(sparse, result),
                 new Sparse(beside, share),
                 null);
+    }
+
+    private static Subject rotation(List<GraphRunner> runners, Runnable close) {
+        return new Rotation<>(
+                "graph",
+                runners,
+                runner -> runner.run(null),
+                runner -> runner.run(null).getLast().toFloats(),
+                close);
+    }
+
+    /** Pages that the sequence has. */
+    private int pages() {
+        return shape.heads() * shape.layers() * ((length + KvShape.PAGE_ROWS - 1) / KvShape.PAGE_ROWS);
     }
 
     private StepLimits limits() {
@@ -179,7 +211,7 @@ record MethodAttentionProblem(
             for (int i = 0; i < PERIOD; i++) {
                 numbers[i] = (float) random.nextGaussian();
             }
-            int rows = shape.contextLength() - 1;
+            int rows = length - 1;
             for (int copy = Rotation.copies((long) bytes); copy > 0; copy--) {
                 KvCache cache = new KvCache(shape, planes, Long.MAX_VALUE);
                 caches.add(cache);
@@ -187,9 +219,9 @@ record MethodAttentionProblem(
                 cache.reserve(new int[] {slot}, new int[] {rows});
                 cache.advance(slot, rows);
                 cache.reserve(new int[] {slot}, new int[] {1});
-                fill(cache.keys(), numbers);
-                fill(cache.values(), numbers);
-                planes.forEach(plane -> fill(cache.plane(plane), numbers));
+                fill(cache.keys(), pages(), numbers);
+                fill(cache.values(), pages(), numbers);
+                planes.forEach(plane -> fill(cache.plane(plane), pages(), numbers));
             }
             long width = (long) shape.heads() * shape.headDim();
             inputs.put("query", normal(random, (long) queryHeads * shape.headDim()));
@@ -226,7 +258,13 @@ record MethodAttentionProblem(
             return all;
         }
 
-        GraphRunner runner(Graph graph, Ours ours, int copy) {
+        List<GraphRunner> runners(Graph graph, Ours ours) {
+            return IntStream.range(0, caches.size())
+                    .mapToObj(copy -> runner(graph, ours, copy))
+                    .toList();
+        }
+
+        private GraphRunner runner(Graph graph, Ours ours, int copy) {
             Map<String, Tensor> all = inputs(copy);
             return new GraphRunner(graph, weights, ours.backends(), ours.workers(), name -> {
                 Tensor tensor = all.get(name);
@@ -264,8 +302,9 @@ record MethodAttentionProblem(
         }
     }
 
-    private static void fill(Tensor pool, float[] numbers) {
-        long count = pool.shape().maxElements();
+    /** The first pages of a pool: a new cache hands them out in order. */
+    private static void fill(Tensor pool, int pages, float[] numbers) {
+        long count = pages * pool.shape().rowElements();
         DType type = pool.dtype();
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment block = arena.allocate(type.bytes(PERIOD));

@@ -206,6 +206,7 @@ final class ReportFiles {
             case "masked-rows" -> "outputs skipped";
             case "sparse-weight" -> "sparse weights";
             case "decode-attention", "prefill-attention" -> "attention";
+            case "sparse-decode-attention", "sparse-prefill-attention", "method-attention" -> "attention to fewer keys";
             case "ffn" -> "feed-forward networks";
             default -> "between the products";
         };

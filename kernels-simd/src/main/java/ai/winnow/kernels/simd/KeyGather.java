@@ -35,12 +35,13 @@ final class KeyGather {
     private final long placesAt;
     private final long bytes;
 
-    /** @param lines as many as {@link RowAttention#linesRead}, and at least those of a page */
+    /** @param lines as many as {@link RowAttention#linesRead} */
     KeyGather(KvShape shape, int lines) {
         this.shape = shape;
-        this.lines = lines;
         this.scaled = shape.dtype() == DType.I8;
         this.rowBytes = shape.dtype().bytes(shape.headDim());
+        // Rows that are no whole number of lines have more of them than pages have.
+        this.lines = Math.toIntExact(Math.max(lines, KvShape.PAGE_ROWS * Math.ceilDiv(rowBytes, LINE)));
         this.valuesAt = Tensor.align(shape.pageBytes()) + Tensor.ALIGNMENT; // no multiple of 4 KiB
         this.seenAt = 2 * valuesAt;
         this.linesAt = seenAt + Tensor.ALIGNMENT;

@@ -80,7 +80,8 @@ final class ScoreKeysKernel implements Kernel, Workers.Task {
             return;
         }
         long all = (rows / lists.tileRows() + 1L) * lists.lists();
-        long numbers = all * (end(operands, 0, 0, rows) / KvShape.PAGE_ROWS + 1) * plane.pageElements();
+        int end = end(operands, 0, 0, rows);
+        long numbers = end <= op.denseUpTo() ? 0 : all * (end / KvShape.PAGE_ROWS + 1) * plane.pageElements();
         workspace
                 .workers()
                 .run(this, operands, workspace, Parts.count(workspace, Math.min(all, numbers / PART_NUMBERS), 1));
