@@ -1,6 +1,7 @@
 package ai.winnow.ir;
 
 import ai.winnow.tensor.DType;
+import ai.winnow.tensor.Dim;
 import ai.winnow.tensor.Operands;
 import ai.winnow.tensor.TensorSpec;
 import java.lang.foreign.ValueLayout;
@@ -59,8 +60,11 @@ public record ScoreKeys(
         Inference.requireInputs(this, inputs, 7);
         Inference.requireRows(this, inputs, 0, (long) queryHeads * plane.width());
         Inference.requirePlane(this, inputs, 1, keys.shape(), plane);
-        return List.of(TensorSpec.rows(
-                DType.F32, keys.tileDim(inputs.get(1), inputs.get(2)), (long) keys.lists() * unitsPerHead()));
+        Dim tiles = keys.tileDim(inputs.get(1), inputs.get(2));
+        Inference.require(
+                inputs.getFirst().shape().rowDim().equals(tiles),
+                () -> name() + ": the query must have a row for each of " + tiles + " tiles, got " + inputs.getFirst());
+        return List.of(TensorSpec.rows(DType.F32, tiles, (long) keys.lists() * unitsPerHead()));
     }
 
     @Override

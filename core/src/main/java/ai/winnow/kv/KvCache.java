@@ -11,14 +11,16 @@ import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import java.util.BitSet;
 import java.util.Collection;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
 
 /**
  * Keys and values of many sequences in pages of {@value KvShape#PAGE_ROWS} rows (Kwon et al., SOSP 2023), and the planes that methods keep
  * beside them. A page belongs to one (layer, key-value head) of a sequence, and of those that were forked from it until they write to it.
  * Room is taken with {@link #reserve} before a step writes, and what the step wrote lasts only after {@link #advance}; a step that fails
- * leaves nothing behind. A head can drop rows ({@link #retain}); the positions of those it keeps are remembered. Not thread-safe: a cache
+ * leaves all sequences as they were. A head can drop rows ({@link #retain}); the positions of those it keeps are remembered. Not thread-safe: a cache
  * belongs to a session.
  */
 public final class KvCache implements AutoCloseable {
@@ -162,13 +164,14 @@ public final class KvCache implements AutoCloseable {
      */
     public void reserve(int[] slots, int[] rows) {
         long needed = 0;
+        Map<Integer, Integer> writers = new HashMap<>(); // of pages that are shared
         for (int i = 0; i < slots.length; i++) {
             requireOpen(slots[i]);
             if (rows[i] > shape.contextLength() - positions[slots[i]]) {
                 throw new BackendException("a sequence of " + positions[slots[i]] + " tokens cannot take " + rows[i]
                         + " more: the context holds " + shape.contextLength());
             }
-            needed += missingPages(slots[i], rows[i]);
+            needed += missingPages(slots[i], rows[i], writers);
         }
         if (needed > pool.free()) {
             throw new BackendException("the cache of keys and values has " + pool.free() + " of " + pool.pages()
@@ -180,12 +183,16 @@ public final class KvCache implements AutoCloseable {
         }
     }
 
-    private long missingPages(int slot, int rows) {
+    private long missingPages(int slot, int rows, Map<Integer, Integer> writers) {
         long missing = 0;
         int first = shape.headIndex(slot, 0, 0);
         for (int head = first; head < first + headsOfSlot(); head++) {
             missing += Math.max(0, pagesFor(rowsOf(head) + rows) - pagesOfHead[head]);
-            missing += rows > 0 && writesShared(head) ? 1 : 0;
+            if (rows > 0 && writesShared(head)) {
+                int page = pageOf(head, rowsOf(head) / KvShape.PAGE_ROWS);
+                // The last of all that have the page may write to it.
+                missing += writers.merge(page, 1, Integer::sum) < pool.holders(page) ? 1 : 0;
+            }
         }
         return missing;
     }
@@ -234,7 +241,7 @@ public final class KvCache implements AutoCloseable {
 
     /**
      * Takes the sequence back to its first {@code length} positions and frees the pages behind them, also those that were
-     * reserved for a step that did not succeed.
+     * reserved for a step that did not succeed. A page that was copied for that step, because a fork had it as well, stays a copy.
      */
     public void truncate(int slot, int length) {
         requireOpen(slot);

@@ -105,6 +105,10 @@ final class KvPool {
         }
     }
 
+    int holders(int page) {
+        return holders[page];
+    }
+
     boolean isShared(int page) {
         return holders[page] > 1;
     }

@@ -31,7 +31,7 @@ final class AttentionStep extends Event {
     @DataAmount
     long bytesRead;
 
-    @Label("Read by dense attention")
+    @Label("Read by attention to all keys")
     @DataAmount
     long bytesDense;
 

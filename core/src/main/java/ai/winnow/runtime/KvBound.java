@@ -17,7 +17,7 @@ import java.util.Map;
 /**
  * The most that a step of one token reads of a full context, all layers together: keys, values and what is kept beside them.
  *
- * @param dense bytes that dense attention reads
+ * @param dense bytes that dense attention reads, of layers with a window those in it
  * @param read the most bytes that the graph reads
  */
 record KvBound(double dense, double read) {
@@ -38,7 +38,7 @@ record KvBound(double dense, double read) {
                     read += (double) score.plane().pageBytes() * shape.heads() * shape.pagesPerHead();
                 }
                 case Attention attention -> {
-                    dense += bytes(attention, attention.shape().contextLength());
+                    dense += bytes(attention, seen(attention));
                     read += bytes(attention, seen(attention));
                 }
                 case ScoredAttention scored -> {
@@ -47,7 +47,7 @@ record KvBound(double dense, double read) {
                     read += bytes(scored.attention(), seen(scored.attention()));
                 }
                 case SparseAttention sparse -> {
-                    dense += bytes(sparse.attention(), sparse.keys().shape().contextLength());
+                    dense += bytes(sparse.attention(), seen(sparse.attention()));
                     SelectKeys select = selections.get(node.input(1).id());
                     long keys = select == null ? Long.MAX_VALUE : keys(select, sparse.keys());
                     read += bytes(sparse.attention(), Math.min(seen(sparse.attention()), keys));

@@ -27,7 +27,7 @@ public final class KvTraffic implements NodeObserver {
     private @Nullable Op unknown;
 
     /**
-     * Share of what dense attention reads; 1 before anything ran.
+     * Share of what attention to all keys reads, in layers with a window as well; 1 before anything ran.
      *
      * @throws IllegalStateException if an op attended that is not known here: what it read was not counted
      */
@@ -43,7 +43,7 @@ public final class KvTraffic implements NodeObserver {
         return read;
     }
 
-    /** Bytes that dense attention would have read. */
+    /** Bytes that attention to all keys would have read, in layers with a window as well. */
     public double denseBytes() {
         return dense;
     }
@@ -96,7 +96,7 @@ public final class KvTraffic implements NodeObserver {
         });
     }
 
-    /** What is kept beside the keys of each head is read once a tile, whatever lists the head has. */
+    /** What is kept beside the keys of each head counts once a tile: further lists of the head are taken to find it in a cache. */
     private void count(ScoreKeys score, Operands operands) {
         KvShape shape = score.keys().shape();
         double keyBytes = (double) score.plane().pageBytes() / KvShape.PAGE_ROWS;

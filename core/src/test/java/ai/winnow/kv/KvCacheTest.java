@@ -225,6 +225,25 @@ class KvCacheTest {
         }
     }
 
+    /** One of two that write to a page needs a copy, the other may keep it. */
+    @Test
+    void forksOfOneStepNeedAPageLessThanTheyAre() {
+        long budget = 2 * SHAPE.pageBytes() * SHAPE.layers() * SHAPE.heads() * 3;
+        try (KvCache cache = new KvCache(SHAPE, budget)) {
+            int slot = cache.open();
+            cache.reserve(new int[] {slot}, new int[] {100});
+            cache.advance(slot, 100);
+            int fork = cache.fork(slot);
+            cache.reserve(new int[] {slot, fork}, new int[] {1, 1});
+            assertThat(cache.freePages()).isZero();
+            cache.advance(slot, 1);
+            cache.advance(fork, 1);
+            int another = cache.fork(fork);
+            assertThatThrownBy(() -> cache.reserve(new int[] {another}, new int[] {1}))
+                    .isInstanceOf(BackendException.class);
+        }
+    }
+
     @Test
     void rowsThatAreDroppedGiveTheirPagesBack() {
         try (KvCache cache = new KvCache(SHAPE, ALL)) {

@@ -30,7 +30,7 @@ record KvAppendKernel(KvAppend op) implements Kernel {
                 int length = operands.in(8).get(Lanes.INT, 4L * shape.headIndex(slot, op.layer(), head));
                 int at = length + row - first;
                 long entry = shape.tableIndex(slot, op.layer(), head)
-                        + Objects.checkIndex(at / KvShape.PAGE_ROWS, shape.pagesPerHead());
+                        + Objects.checkIndex(at, shape.contextLength()) / KvShape.PAGE_ROWS;
                 long page = operands.in(7).get(Lanes.INT, 4 * entry) * shape.pageBytes();
                 long from = 4 * ((long) row * shape.heads() + head) * shape.headDim();
                 store(operands.inAddress(0) + from, operands.in(5), page, at % KvShape.PAGE_ROWS);

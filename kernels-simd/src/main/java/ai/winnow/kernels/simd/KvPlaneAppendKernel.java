@@ -35,7 +35,7 @@ record KvPlaneAppendKernel(KvPlaneAppend op) implements Kernel {
                 int length = operands.in(6).get(INT, 4L * shape.headIndex(slot, op.layer(), head));
                 int at = length + row - first;
                 long entry = shape.tableIndex(slot, op.layer(), head)
-                        + Objects.checkIndex(at / KvShape.PAGE_ROWS, shape.pagesPerHead());
+                        + Objects.checkIndex(at, shape.contextLength()) / KvShape.PAGE_ROWS;
                 long pageAt = operands.in(5).get(INT, 4 * entry) * plane.pageBytes();
                 long page = Memory.address(operands.in(4), pageAt, plane.pageBytes());
                 long from = operands.inAddress(0) + 4 * ((long) row * shape.heads() + head) * plane.width();

@@ -79,12 +79,31 @@ final class ScoreKeysKernel implements Kernel, Workers.Task {
         if (rows == 0) {
             return;
         }
-        long all = (rows / lists.tileRows() + 1L) * lists.lists();
-        int end = end(operands, 0, 0, rows);
-        long numbers = end <= op.denseUpTo() ? 0 : all * (end / KvShape.PAGE_ROWS + 1) * plane.pageElements();
-        workspace
-                .workers()
-                .run(this, operands, workspace, Parts.count(workspace, Math.min(all, numbers / PART_NUMBERS), 1));
+        long tasks = 0;
+        long numbers = 0;
+        for (int row = 0; row < rows; ) {
+            int last = last(operands, row);
+            int end = end(operands, 0, row, last);
+            long some = (long) lists.lists() * ((last - row - 1) / lists.tileRows() + 1);
+            if (end > op.denseUpTo()) {
+                tasks += some;
+                numbers += some * ((end - 1) / KvShape.PAGE_ROWS + 1) * plane.pageElements();
+            }
+            row = last;
+        }
+        int parts = Parts.count(workspace, Math.min(tasks, numbers / PART_NUMBERS), 1);
+        workspace.workers().run(this, operands, workspace, parts);
+    }
+
+    /** Where the rows of the sequence of {@code row} end. */
+    private static int last(Operands operands, int row) {
+        int sequence = operands.in(1).get(INT, 4L * row);
+        int last = operands.in(2).get(INT, 4L * (sequence + 1));
+        if (last <= row || last > operands.inRows(1)) {
+            throw new IllegalArgumentException("row " + row + " of " + operands.inRows(1) + " belongs to sequence "
+                    + sequence + ", which ends at " + last);
+        }
+        return last;
     }
 
     @Override
@@ -94,12 +113,7 @@ final class ScoreKeysKernel implements Kernel, Workers.Task {
         int task = 0;
         int tile = 0;
         for (int row = 0; row < rows; tile++) {
-            int sequence = operands.in(1).get(INT, 4L * row);
-            int last = Math.min(row + lists.tileRows(), operands.in(2).get(INT, 4L * (sequence + 1)));
-            if (last <= row || last > rows) {
-                throw new IllegalArgumentException(
-                        "row " + row + " of " + rows + " belongs to sequence " + sequence + ", which ends at " + last);
-            }
+            int last = Math.min(row + lists.tileRows(), last(operands, row));
             for (int list = 0; list < lists.lists(); list++) {
                 if (task++ % parts == part) {
                     score(operands, tile, list, row, last, scratch);
@@ -124,7 +138,7 @@ final class ScoreKeysKernel implements Kernel, Workers.Task {
             return;
         }
         int pages = (end - 1) / KvShape.PAGE_ROWS + 1;
-        Objects.checkFromToIndex(0, pages, shape.pagesPerHead());
+        Objects.checkFromToIndex(0, end, shape.contextLength());
         int slot = operands.in(3).get(INT, 4L * operands.in(1).get(INT, 4L * from));
         long entry = shape.tableIndex(slot, op.layer(), lists.head(list));
         long at = (long) tile * lists.lists() + list;

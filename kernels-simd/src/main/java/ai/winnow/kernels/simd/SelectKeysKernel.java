@@ -99,7 +99,7 @@ final class SelectKeysKernel implements Kernel, Workers.Task {
     private void select(Operands operands, int tile, int list, int from, int to, long scratch) {
         int end = end(operands, list, from, to);
         int pages = (end + KvShape.PAGE_ROWS - 1) / KvShape.PAGE_ROWS;
-        Objects.checkFromToIndex(0, pages, shape.pagesPerHead());
+        Objects.checkFromToIndex(0, end, shape.contextLength());
         long at = (long) tile * lists.lists() + list;
         if (end <= op.denseUpTo()) {
             Lanes.fill(scratch, KeyLists.WHOLE, pages);

@@ -88,8 +88,8 @@ public final class TopK {
     }
 
     /**
-     * Copies the keys that are at least one that probably less than k are above: found in a sample, at three deviations from its rank there.
-     * Returns how many there are; with less than k of them, it was not.
+     * Copies the keys that reach a bound which probably at least k of them reach: found in a sample, three deviations below the rank that k has
+     * there. Returns how many there are; with less than k of them the bound was too high.
      */
     private static int likely(int n, int k, long scratch, long candidatesAt) {
         long keysAt = keysAt(scratch);

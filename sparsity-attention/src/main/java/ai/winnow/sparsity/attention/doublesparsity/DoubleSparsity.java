@@ -113,7 +113,10 @@ public record DoubleSparsity(
         Set<Claim> keys = Set.of(new Claim(Role.ATTENTION, Aspect.KEYS));
         return List.of(
                 new Rewrite(
-                        Rewrite.Stage.ATTENTION, Set.of(Phase.PREFILL), Set.of(), graph -> labelled(graph, artefact)),
+                        Rewrite.Stage.ATTENTION,
+                        Set.of(Phase.PREFILL, Phase.VERIFY),
+                        Set.of(),
+                        graph -> labelled(graph, artefact)),
                 new Rewrite(Rewrite.Stage.ATTENTION, Set.of(Phase.DECODE), keys, graph -> sparse(graph, artefact)));
     }
 
@@ -230,7 +233,7 @@ public record DoubleSparsity(
             for (int i = 0; i < shape.headDim(); i++) {
                 int channel = (int) channels.getFloat((long) head * shape.headDim() + i);
                 fits &= channel >= 0 && channel < shape.headDim() && !seen.get(channel);
-                seen.set(Math.max(0, channel));
+                seen.set(fits ? channel : 0);
             }
         }
         if (!fits) {
