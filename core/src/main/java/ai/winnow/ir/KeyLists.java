@@ -141,7 +141,7 @@ public record KeyLists(KvShape shape, int lists, int tileRows, int pagesPerList)
      * @param from which output {@code counts} is
      * @param named for each row of the head's cache whether it is named; rows behind it are not
      */
-    void write(Operands operands, int from, int tile, int list, boolean[] named) {
+    public void write(Operands operands, int from, int tile, int list, boolean[] named) {
         int at = tile * lists + list;
         int count = 0;
         for (int page = 0; page * KvShape.PAGE_ROWS < named.length; page++) {

@@ -74,7 +74,8 @@ public record ScoredAttention(Attention attention, int lists, int denseUpTo) imp
         }
     }
 
-    private static double logOfSum(double[] scores) {
+    /** The natural logarithm of the sum of the exponentials of {@code scores}. */
+    static double logOfSum(double[] scores) {
         double most = Double.NEGATIVE_INFINITY;
         for (double score : scores) {
             most = Math.max(most, score);

@@ -64,6 +64,9 @@ public record StandardInputs(
 
         public static final String POOL = "kv.pool";
 
+        /** I32 [slots, layers, heads]: how many rows a head had left when it last dropped some; 0 if it never has. */
+        public static final String SETTLED = "kv.settled";
+
         public static Kv declare(GraphBuilder builder, KvShape shape) {
             Dim pool = new Dim.AtMost(Integer.MAX_VALUE, POOL);
             TensorSpec pages = TensorSpec.rows(shape.dtype(), pool, KvShape.PAGE_ROWS, shape.rowElements());
@@ -77,6 +80,11 @@ public record StandardInputs(
                                     DType.I32, shape.slots(), shape.layers(), shape.heads(), shape.pagesPerHead())),
                     builder.input(
                             "kv.lengths", TensorSpec.of(DType.I32, shape.slots(), shape.layers(), shape.heads())));
+        }
+
+        /** The input {@link #SETTLED} of the graph that {@code builder} records, which few graphs read. */
+        public static Value settled(GraphBuilder builder, KvShape shape) {
+            return builder.sharedInput(SETTLED, TensorSpec.of(DType.I32, shape.slots(), shape.layers(), shape.heads()));
         }
 
         /** In the order in which {@link KvAppend} and {@link Attention} take them. */

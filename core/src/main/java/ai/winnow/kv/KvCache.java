@@ -25,8 +25,6 @@ import java.util.Objects;
  */
 public final class KvCache implements AutoCloseable {
 
-    private static final int[] NONE = {};
-
     private final KvShape shape;
     private final Arena arena = Arena.ofShared();
     private final KvPool pool;
@@ -40,11 +38,7 @@ public final class KvCache implements AutoCloseable {
     /** Pages that each head of each slot has now. */
     private final int[] pagesOfHead;
 
-    /** The positions of the first rows of a head that has dropped some, up to when it last did. */
-    private final int[][] kept;
-
-    /** The position of the first row behind those. */
-    private final int[] keptUpTo;
+    private final KeptRows kept;
 
     public KvCache(KvShape shape, long byteBudget) {
         this(shape, List.of(), byteBudget);
@@ -67,9 +61,7 @@ public final class KvCache implements AutoCloseable {
             this.lengthSegment = lengths.segment();
             this.positions = new int[shape.slots()];
             this.pagesOfHead = new int[heads];
-            this.kept = new int[heads][];
-            this.keptUpTo = new int[heads];
-            Arrays.fill(kept, NONE);
+            this.kept = new KeptRows(shape, arena);
         } catch (RuntimeException | Error e) {
             arena.close(); // shared memory is not freed with the object
             throw e;
@@ -105,6 +97,11 @@ public final class KvCache implements AutoCloseable {
         return lengths;
     }
 
+    /** I32 {@code [slots, layers, heads]}: rows that a head had left when it last dropped some. */
+    public Tensor settled() {
+        return kept.settled();
+    }
+
     /**
      * Takes a slot for a new, empty sequence.
      *
@@ -138,8 +135,7 @@ public final class KvCache implements AutoCloseable {
                 pool.share(shared);
             }
             lengthSegment.setAtIndex(ValueLayout.JAVA_INT, to + head, rowsOf(from + head));
-            kept[to + head] = kept[from + head];
-            keptUpTo[to + head] = keptUpTo[from + head];
+            kept.copy(from + head, to + head);
         }
         positions[fork] = positions[slot];
         return fork;
@@ -251,11 +247,8 @@ public final class KvCache implements AutoCloseable {
         }
         int first = shape.headIndex(slot, 0, 0);
         for (int head = first; head < first + headsOfSlot(); head++) {
-            int rows = rowsBefore(head, length);
-            if (length < keptUpTo[head]) {
-                kept[head] = length == 0 ? NONE : Arrays.copyOf(kept[head], rows);
-                keptUpTo[head] = length;
-            }
+            int rows = kept.rowsBefore(head, length);
+            kept.truncate(head, length);
             shorten(head, rows);
         }
         positions[slot] = length;
@@ -268,57 +261,72 @@ public final class KvCache implements AutoCloseable {
         }
     }
 
-    /** How many rows of a head are of positions before {@code position}. */
-    private int rowsBefore(int head, int position) {
-        if (position >= keptUpTo[head]) {
-            return kept[head].length + position - keptUpTo[head];
-        }
-        int found = Arrays.binarySearch(kept[head], position);
-        return found >= 0 ? found : -found - 1;
-    }
-
     /** The position in its sequence of row {@code row} of (slot, layer, head). */
     public int position(int slot, int layer, int head, int row) {
         requireOpen(slot);
         int index = shape.headIndex(slot, layer, head);
         Objects.checkIndex(row, rowsOf(index));
-        return positionOf(index, row);
-    }
-
-    private int positionOf(int head, int row) {
-        int first = kept[head].length;
-        return row < first ? kept[head][row] : keptUpTo[head] + row - first;
+        return kept.position(index, row);
     }
 
     /**
-     * Drops all rows of (slot, layer, head) but some, moves those together and frees the pages behind them. Pages that are shared with a fork
-     * are left to it. Not between {@link #reserve} and {@link #advance}.
+     * What a head keeps.
      *
      * @param rows ascending, of the rows that the head has now
+     */
+    public record Kept(int slot, int layer, int head, int[] rows) {}
+
+    /**
+     * Drops all rows of some heads but those named, moves these together and frees the pages behind them. Pages that are shared with a fork
+     * are left to it. Not between {@link #reserve} and {@link #advance}.
+     *
+     * @param heads each at most once
+     * @return how many rows were dropped
      * @throws BackendException if shared pages must be left and there are not enough free ones; nothing has changed then
      * @throws IllegalStateException if a plane is of units of several keys: it cannot follow
      */
-    public void retain(int slot, int layer, int head, int[] rows) {
-        requireOpen(slot);
-        int index = shape.headIndex(slot, layer, head);
+    public long retain(List<Kept> heads) {
+        pool.requireRowsCanMove();
+        int shared = 0;
+        for (Kept each : heads) {
+            requireOpen(each.slot);
+            int head = shape.headIndex(each.slot, each.layer, each.head);
+            requireRows(head, each.rows);
+            shared += sharedPages(head, staying(each.rows), each.rows.length);
+        }
+        if (shared > pool.free()) {
+            throw new BackendException("rows of " + shared + " pages that are shared with a fork cannot be moved with "
+                    + pool.free() + " of " + pool.pages() + " pages left; close sequences or raise the cache's budget");
+        }
+        long dropped = 0;
+        for (Kept each : heads) {
+            int head = shape.headIndex(each.slot, each.layer, each.head);
+            dropped += rowsOf(head) - each.rows.length;
+            int[] left = new int[each.rows.length];
+            Arrays.setAll(left, i -> kept.position(head, each.rows[i]));
+            move(head, each.rows, staying(each.rows));
+            shorten(head, each.rows.length);
+            kept.set(head, left, positions[each.slot]);
+        }
+        return dropped;
+    }
+
+    private void requireRows(int head, int[] rows) {
         for (int i = 0; i < rows.length; i++) {
-            if (rows[i] < (i == 0 ? 0 : rows[i - 1] + 1) || rows[i] >= rowsOf(index)) {
-                throw new IllegalArgumentException("rows to keep must ascend from 0 to " + (rowsOf(index) - 1)
-                        + "; row " + i + " of them is " + rows[i]);
+            if (rows[i] < (i == 0 ? 0 : rows[i - 1] + 1) || rows[i] >= rowsOf(head)) {
+                throw new IllegalArgumentException("rows to keep must ascend from 0 to " + (rowsOf(head) - 1) + "; row "
+                        + i + " of them is " + rows[i]);
             }
         }
-        pool.requireRowsCanMove();
-        int first = 0; // rows that stay where they are
+    }
+
+    /** How many rows stay where they are. */
+    private static int staying(int[] rows) {
+        int first = 0;
         while (first < rows.length && rows[first] == first) {
             first++;
         }
-        requireRoomToMove(index, first, rows.length);
-        int[] positionsKept = new int[rows.length];
-        Arrays.setAll(positionsKept, i -> positionOf(index, rows[i]));
-        move(index, rows, first);
-        shorten(index, rows.length);
-        kept[index] = positionsKept;
-        keptUpTo[index] = positions[slot];
+        return first;
     }
 
     /** Copies the rows from {@code first} on to the front. Each page is read for the last time when its own rows are written. */
@@ -343,15 +351,20 @@ public final class KvCache implements AutoCloseable {
         }
     }
 
-    private void requireRoomToMove(int head, int first, int rows) {
+    private int sharedPages(int head, int first, int rows) {
         int shared = 0;
         for (int page = first / KvShape.PAGE_ROWS; first < rows && page < pagesFor(rows); page++) {
             shared += pool.isShared(pageOf(head, page)) ? 1 : 0;
         }
-        if (shared > pool.free()) {
-            throw new BackendException("rows of " + shared + " pages that are shared with a fork cannot be moved with "
-                    + pool.free() + " of " + pool.pages() + " pages left; close sequences or raise the cache's budget");
-        }
+        return shared;
+    }
+
+    /** Bytes of the pages that the sequence in {@code slot} has, those that it shares with others included. */
+    public long bytes(int slot) {
+        requireOpen(slot);
+        int first = shape.headIndex(slot, 0, 0);
+        return pool.bytesOfPage()
+                * Arrays.stream(pagesOfHead, first, first + headsOfSlot()).sum();
     }
 
     /** Bytes that all pages take when all are written to. */

@@ -82,6 +82,10 @@ final class KvPool {
         return freeCount;
     }
 
+    long bytesOfPage() {
+        return bytesOfPage;
+    }
+
     long bytes() {
         return pages() * bytesOfPage;
     }

@@ -35,6 +35,9 @@ final class AttentionStep extends Event {
     @DataAmount
     long bytesDense;
 
+    @Label("Rows dropped from the cache, of all heads together")
+    long droppedRows;
+
     @Label("Free pages of the cache afterwards")
     int freePages;
 }

@@ -2,6 +2,7 @@ package ai.winnow.runtime;
 
 import ai.winnow.architecture.Dimensions;
 import ai.winnow.ir.KvPlane;
+import ai.winnow.ir.KvRetain;
 import ai.winnow.ir.KvShape;
 import ai.winnow.ir.Node;
 import ai.winnow.ir.Phase;
@@ -67,6 +68,7 @@ final class Explanation {
                 line("%s", phase);
                 steps(plan);
                 refusals(plan);
+                drops(plan);
                 if (phase == Phase.DECODE) {
                     keysAndValues(plan);
                 }
@@ -81,6 +83,13 @@ final class Explanation {
                 + model.plan().planes().stream().mapToLong(KvPlane::pageBytes).sum();
         long full = (long) shape.slots() * shape.layers() * shape.heads() * shape.pagesPerHead() * page;
         return Math.min(full, model.kvBytes());
+    }
+
+    private void drops(Plan.PhasePlan plan) {
+        int layers = KvRetain.layers(plan.graph()).length;
+        if (layers > 0) {
+            line("  afterwards heads of %d layers drop the keys and values they did not choose, for good", layers);
+        }
     }
 
     /** What is kept beside keys, and how much a token reads at most, where a policy makes a difference. */

@@ -1,5 +1,6 @@
 package ai.winnow.runtime;
 
+import ai.winnow.ir.AttendedKeys;
 import ai.winnow.ir.Attention;
 import ai.winnow.ir.KeyLists;
 import ai.winnow.ir.KvShape;
@@ -17,14 +18,20 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Counts the bytes of cached keys and values, and of what is kept beside them, that attention of a session reads, against those that dense attention over the same
- * rows reads. With several rows in a step a cached row counts once for each, as if they were decoded one by one. Give it to
+ * positions reads. With several rows in a step a cached row counts once for each, as if they were decoded one by one. Give it to
  * {@link Session#observe}.
  */
 public final class KvTraffic implements NodeObserver {
 
+    private final Session session;
     private double read;
     private double dense;
     private @Nullable Op unknown;
+
+    /** @param session whose steps are observed: it knows how many positions a sequence has, of which a method may have dropped some */
+    public KvTraffic(Session session) {
+        this.session = session;
+    }
 
     /**
      * Share of what attention to all keys reads, in layers with a window as well; 1 before anything ran.
@@ -50,8 +57,10 @@ public final class KvTraffic implements NodeObserver {
 
     @Override
     public void after(Node node, Operands operands) {
-        if (node.op() instanceof ScoreKeys score) {
-            count(score, operands);
+        switch (node.op()) {
+            case ScoreKeys score -> count(score, operands);
+            case AttendedKeys attended -> count(attended, operands);
+            default -> {}
         }
         if (node.site().role() != Role.ATTENTION) {
             return;
@@ -84,7 +93,7 @@ public final class KvTraffic implements NodeObserver {
                 for (int row = from; row < to; row++) {
                     int end = cached + row - first + 1;
                     int begin = attention.window() > 0 ? Math.max(0, end - attention.window()) : 0;
-                    dense += end * rowBytes;
+                    dense += (session.positions(slot) + row - first + 1) * rowBytes;
                     read += rowBytes
                             * (named == null
                                     ? end - begin
@@ -109,6 +118,27 @@ public final class KvTraffic implements NodeObserver {
                         operands.in(6).getAtIndex(ValueLayout.JAVA_INT, shape.headIndex(slot, score.layer(), head));
                 int end = cached + to - first;
                 read += end > score.denseUpTo() ? end * keyBytes : 0;
+            }
+        });
+    }
+
+    /** Each probing row reads the keys that it sees once more. */
+    private void count(AttendedKeys attended, Operands operands) {
+        Attention attention = attended.attention();
+        KvShape shape = attention.shape();
+        double keyBytes = shape.dtype().bytes(shape.rowElements());
+        MemorySegment indptr = operands.in(2);
+        attended.keys().forEachTile(indptr, operands.inRows(0), (tile, sequence, from, to) -> {
+            int first = indptr.getAtIndex(ValueLayout.JAVA_INT, sequence);
+            int slot = operands.in(3).getAtIndex(ValueLayout.JAVA_INT, sequence);
+            for (int head = 0; head < shape.heads(); head++) {
+                int cached =
+                        operands.in(7).getAtIndex(ValueLayout.JAVA_INT, shape.headIndex(slot, attention.layer(), head));
+                boolean asked = cached + to - first > attended.denseUpTo();
+                for (int row = Math.max(from, to - attended.probes()); asked && row < to; row++) {
+                    int end = cached + row - first + 1;
+                    read += keyBytes * (attention.window() > 0 ? Math.min(attention.window(), end) : end);
+                }
             }
         });
     }

@@ -3,6 +3,7 @@ package ai.winnow.runtime;
 import ai.winnow.ShapeException;
 import ai.winnow.ir.Graph;
 import ai.winnow.ir.KvPlane;
+import ai.winnow.ir.KvRetain;
 import ai.winnow.ir.Node;
 import ai.winnow.ir.Phase;
 import ai.winnow.ir.Value;
@@ -54,6 +55,11 @@ public record Plan(Map<Phase, PhasePlan> phases, long activationBytes, long scra
             }
         }
         return new LinkedHashSet<>(planes.values());
+    }
+
+    /** Whether a graph drops rows of the cache after a step. */
+    public boolean drops() {
+        return phases.values().stream().anyMatch(phase -> KvRetain.layers(phase.graph()).length > 0);
     }
 
     /**

@@ -3,6 +3,7 @@ package ai.winnow.runtime;
 import ai.winnow.BackendException;
 import ai.winnow.ShapeException;
 import ai.winnow.ir.KvPlane;
+import ai.winnow.ir.KvRetain;
 import ai.winnow.ir.Phase;
 import ai.winnow.ir.StandardInputs;
 import ai.winnow.kernel.Workers;
@@ -35,6 +36,7 @@ public final class Session implements AutoCloseable {
     private final SparseModel model;
     private final Arena arena = Arena.ofShared();
     private final KvCache cache;
+    private final Eviction eviction;
     private final Map<String, Tensor> inputs = new HashMap<>();
     private final Map<Phase, BoundGraph> graphs = new EnumMap<>(Phase.class);
     private final MemorySegment scratch;
@@ -65,8 +67,11 @@ public final class Session implements AutoCloseable {
             inputs.put("kv.values", cache.values());
             inputs.put("kv.table", cache.table());
             inputs.put("kv.lengths", cache.lengths());
+            inputs.put(StandardInputs.Kv.SETTLED, cache.settled());
             planes.forEach(plane -> inputs.put(plane.inputName(), cache.plane(plane)));
             Plan plan = model.plan();
+            this.eviction = new Eviction(plan, cache, arena);
+            inputs.put(KvRetain.inputName(), eviction.marks());
             this.scratch = GraphRunner.memory(arena, plan.scratchBytes());
             MemorySegment memory = GraphRunner.memory(arena, plan.activationBytes());
             plan.phases()
@@ -146,6 +151,13 @@ public final class Session implements AutoCloseable {
         });
     }
 
+    /**
+     * Bytes of the cache's pages that a sequence has: keys, values and what is kept beside them. Pages that it shares with a fork count for both.
+     */
+    public long kvBytes(SequenceId sequence) {
+        return exclusively(() -> cache.bytes(slotOf(sequence)));
+    }
+
     /** Pages of the cache that no sequence holds. */
     public int freePages() {
         return cache.freePages();
@@ -175,7 +187,8 @@ public final class Session implements AutoCloseable {
             boolean done = false;
             try {
                 AttentionStep event = new AttentionStep();
-                Logits logits = event.isEnabled() ? recorded(event, phase, graph, step) : run(graph, step, observer);
+                Logits logits =
+                        event.isEnabled() ? recorded(event, phase, graph, step) : run(phase, graph, step, observer);
                 done = true;
                 return logits;
             } finally {
@@ -189,10 +202,10 @@ public final class Session implements AutoCloseable {
     }
 
     private Logits recorded(AttentionStep event, Phase phase, BoundGraph graph, Step step) {
-        KvTraffic traffic = new KvTraffic();
+        KvTraffic traffic = new KvTraffic(this);
         NodeObserver other = observer;
         event.begin();
-        Logits logits = run(graph, step, (node, operands) -> {
+        Logits logits = run(phase, graph, step, (node, operands) -> {
             traffic.after(node, operands);
             if (other != null) {
                 other.after(node, operands);
@@ -204,6 +217,7 @@ public final class Session implements AutoCloseable {
         event.rows = Arrays.stream(step.lengths).sum();
         event.bytesRead = Math.round(traffic.bytes());
         event.bytesDense = Math.round(traffic.denseBytes());
+        event.droppedRows = step.dropped;
         event.freePages = cache.freePages();
         event.commit();
         return logits;
@@ -215,6 +229,9 @@ public final class Session implements AutoCloseable {
         final int[] lengths;
         final int[] starts;
         final int[][] tokens;
+
+        /** Rows of the cache that were dropped when it had succeeded. */
+        long dropped;
 
         Step(Phase phase, List<Batch.Entry> entries) {
             int count = entries.size();
@@ -243,7 +260,7 @@ public final class Session implements AutoCloseable {
         }
     }
 
-    private Logits run(BoundGraph graph, Step step, @Nullable NodeObserver seen) {
+    private Logits run(Phase phase, BoundGraph graph, Step step, @Nullable NodeObserver seen) {
         int[] done = new int[step.slots.length];
         int finished = 0;
         boolean whole = Arrays.stream(step.lengths).sum() <= model.limits().maxTokens();
@@ -258,6 +275,7 @@ public final class Session implements AutoCloseable {
             }
             logits = take(graph, firstResult, finished, whole);
         }
+        step.dropped = eviction.after(phase, step.slots);
         return Objects.requireNonNull(logits);
     }
 
@@ -295,6 +313,11 @@ public final class Session implements AutoCloseable {
         segment(StandardInputs.SEQUENCES).setAtIndex(INT, 0, sequences);
         segment(StandardInputs.OUTPUTS).setAtIndex(INT, 0, now - finished);
         return now;
+    }
+
+    /** How many positions the sequence in {@code slot} has, also while a step runs. */
+    int positions(int slot) {
+        return cache.length(slot);
     }
 
     private void compute(BoundGraph graph, @Nullable NodeObserver seen) {

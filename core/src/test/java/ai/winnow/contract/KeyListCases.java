@@ -2,6 +2,7 @@ package ai.winnow.contract;
 
 import ai.winnow.contract.OpCase.Given;
 import ai.winnow.contract.OpCase.Kind;
+import ai.winnow.ir.AttendedKeys;
 import ai.winnow.ir.Attention;
 import ai.winnow.ir.KeyLists;
 import ai.winnow.ir.KeyRule;
@@ -73,6 +74,7 @@ public final class KeyListCases {
         for (DType type : CACHE_TYPES) {
             cases.addAll(attentions(type));
             cases.addAll(scored(type));
+            cases.addAll(attended(type));
         }
         cases.addAll(selections());
         return cases;
@@ -217,6 +219,65 @@ public final class KeyListCases {
             seen[i] = begin <= key && key < end && end > op.denseUpTo() ? scores.getFloat(i) : 0;
         }
         return Tensor.copyOf(arena, seen, seen.length);
+    }
+
+    private static List<OpCase> attended(DType type) {
+        List<OpCase> cases = new ArrayList<>();
+        KvShape head = new KvShape(1, 2, 20, 1, 1, type);
+        KvStep decode = KvStep.of(head, List.of(0, 63, 64, 300), List.of(1, 1, 1, 1));
+        KvStep prefill = KvStep.of(head, List.of(0, 150, 3), List.of(70, 9, 1)).withFewerPerHead(3);
+        for (AttendedKeys.Reduction reduction : AttendedKeys.Reduction.values()) {
+            cases.add(attended(decode, 2, 0, 2, 1, 1, reduction, 0));
+            cases.add(attended(decode, 10, 0, 2, 1, 1, reduction, 0));
+            cases.add(attended(prefill, 4, 0, 2, 1000, 8, reduction, 0));
+            cases.add(attended(prefill, 4, 0, 4, 1000, 100, reduction, 64));
+            cases.add(attended(prefill, 12, 90, 2, 16, 3, reduction, 0));
+        }
+        return cases;
+    }
+
+    /** Columns of the attention map; those that are not asked for are read as zero. */
+    public static OpCase attended(
+            KvStep step,
+            int queryHeads,
+            int window,
+            int lists,
+            int tileRows,
+            int probes,
+            AttendedKeys.Reduction reduction,
+            int denseUpTo) {
+        OpCase dense = AttentionCases.attention(Phase.PREFILL, step, queryHeads, window);
+        KeyLists keys = KeyLists.of(step.shape(), lists, tileRows);
+        AttendedKeys op = new AttendedKeys((Attention) dense.op(), keys, probes, reduction, denseUpTo);
+        return new OpCase(
+                op.name() + " " + dense.op().name() + ", " + lists + " lists a tile of " + tileRows + ", dense up to "
+                        + denseUpTo + ", cached " + step.cached(),
+                op,
+                Phase.PREFILL,
+                dense.operands(),
+                dense.extents(),
+                new Tolerance.OfGreatest(64 + step.shape().headDim()),
+                (results, arena) -> List.of(columns(op, step, results.getFirst(), arena)));
+    }
+
+    private static Tensor columns(AttendedKeys op, KvStep step, Tensor columns, Arena arena) {
+        int context = op.keys().shape().contextLength();
+        List<Float> meant = new ArrayList<>();
+        MemorySegment indptr =
+                Tensor.copyOf(arena, step.starts(), step.starts().length).segment();
+        op.keys().forEachTile(indptr, step.rows(), (tile, sequence, from, to) -> {
+            for (int list = 0; list < op.keys().lists(); list++) {
+                int end = step.cachedOf(sequence, op.keys().head(list)) + to - step.starts()[sequence];
+                for (int key = 0; key < end && end > op.denseUpTo(); key++) {
+                    meant.add(columns.getFloat(((long) tile * op.keys().lists() + list) * context + key));
+                }
+            }
+        });
+        float[] all = new float[meant.size()];
+        for (int i = 0; i < all.length; i++) {
+            all[i] = meant.get(i);
+        }
+        return Tensor.copyOf(arena, all, all.length);
     }
 
     private static List<OpCase> selections() {

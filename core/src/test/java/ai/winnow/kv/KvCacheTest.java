@@ -96,7 +96,7 @@ class KvCacheTest {
                         int[] kept = IntStream.range(0, rows.heads.get(head).size())
                                 .filter(row -> random.nextDouble() < share)
                                 .toArray();
-                        cache.retain(slot, head / shape.heads(), head % shape.heads(), kept);
+                        cache.retain(List.of(new KvCache.Kept(slot, head / shape.heads(), head % shape.heads(), kept)));
                         List<Row> all = List.copyOf(rows.heads.get(head));
                         rows.heads.set(head, new ArrayList<>());
                         for (int row : kept) {
@@ -251,11 +251,38 @@ class KvCacheTest {
             cache.reserve(new int[] {slot}, new int[] {300});
             cache.advance(slot, 300);
             int free = cache.freePages();
-            cache.retain(slot, 1, 2, IntStream.range(100, 164).toArray());
+            retain(cache, slot, 1, 2, IntStream.range(100, 164).toArray());
             assertThat(cache.freePages()).isEqualTo(free + 4);
             assertThat(cache.position(slot, 1, 2, 5)).isEqualTo(105);
-            assertThatThrownBy(() -> cache.retain(slot, 1, 2, new int[] {3, 3})).hasMessageContaining("must ascend");
-            assertThatThrownBy(() -> cache.retain(slot, 1, 2, new int[] {64})).hasMessageContaining("from 0 to 63");
+            assertThatThrownBy(() -> retain(cache, slot, 1, 2, new int[] {3, 3}))
+                    .hasMessageContaining("must ascend");
+            assertThatThrownBy(() -> retain(cache, slot, 1, 2, new int[] {64})).hasMessageContaining("from 0 to 63");
+        }
+    }
+
+    @Test
+    void headsDropTheirRowsTogetherOrNotAtAll() {
+        long pages = (long) SHAPE.layers() * SHAPE.heads() * 2 + 1;
+        try (KvCache cache = new KvCache(SHAPE, 2 * SHAPE.pageBytes() * pages)) {
+            int slot = cache.open();
+            cache.reserve(new int[] {slot}, new int[] {128});
+            cache.advance(slot, 128);
+            int fork = cache.fork(slot);
+            int[] rows = IntStream.range(1, 128).toArray();
+            KvCache.Kept first = new KvCache.Kept(slot, 0, 0, rows);
+            KvCache.Kept second = new KvCache.Kept(slot, 1, 1, rows);
+            assertThatThrownBy(() -> cache.retain(List.of(first, second)))
+                    .isInstanceOf(BackendException.class)
+                    .hasMessageContaining("4 pages that are shared with a fork");
+            assertThat(cache.position(slot, 0, 0, 0)).isZero();
+            assertThat(cache.settled().toFloats()).containsOnly(0);
+            cache.close(fork);
+            assertThat(cache.retain(List.of(first, second))).isEqualTo(2);
+            assertThat(cache.position(slot, 1, 1, 0)).isOne();
+            assertThat(cache.position(slot, 0, 1, 0)).isZero();
+            assertThat(cache.settled().getFloat(SHAPE.headIndex(slot, 0, 0))).isEqualTo(127);
+            cache.truncate(slot, 64);
+            assertThat(cache.settled().getFloat(SHAPE.headIndex(slot, 0, 0))).isEqualTo(63);
         }
     }
 
@@ -266,7 +293,7 @@ class KvCacheTest {
             int slot = cache.open();
             cache.reserve(new int[] {slot}, new int[] {2});
             cache.advance(slot, 2);
-            assertThatThrownBy(() -> cache.retain(slot, 0, 0, new int[] {1})).hasMessageContaining("means");
+            assertThatThrownBy(() -> retain(cache, slot, 0, 0, new int[] {1})).hasMessageContaining("means");
         }
     }
 
@@ -304,5 +331,9 @@ class KvCacheTest {
             int slot = cache.open();
             assertThatThrownBy(() -> cache.truncate(slot, 1)).isInstanceOf(IllegalArgumentException.class);
         }
+    }
+
+    private static void retain(KvCache cache, int slot, int layer, int head, int[] rows) {
+        cache.retain(List.of(new KvCache.Kept(slot, layer, head, rows)));
     }
 }

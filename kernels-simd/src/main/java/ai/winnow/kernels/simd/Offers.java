@@ -1,6 +1,7 @@
 package ai.winnow.kernels.simd;
 
 import ai.winnow.ir.Activation;
+import ai.winnow.ir.AttendedKeys;
 import ai.winnow.ir.Attention;
 import ai.winnow.ir.CosineReduce;
 import ai.winnow.ir.Embedding;
@@ -50,6 +51,7 @@ final class Offers {
             case Attention op -> Support.of(new AttentionKernel(op, maxRows(request)));
             case SparseAttention op -> Support.of(new SparseAttentionKernel(op, maxRows(request)));
             case ScoredAttention op -> Support.of(new ScoredAttentionKernel(op));
+            case AttendedKeys op -> Support.of(new AttendedKeysKernel(op));
             case SelectKeys op -> Support.of(new SelectKeysKernel(op));
             case ScoreKeys op -> Support.of(new ScoreKeysKernel(op));
             case SelectChannels op -> Support.of(new SelectChannelsKernel(op));

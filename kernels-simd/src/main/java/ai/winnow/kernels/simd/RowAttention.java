@@ -130,6 +130,18 @@ final class RowAttention {
         finish(out, scratch);
     }
 
+    /** Only scores the cached rows {@code begin} to {@code end}, for {@link #kept} and {@link #logOfSum}. */
+    void score(long query, MemorySegment keys, long table, int begin, int end, long scratch) {
+        start(query, scratch);
+        for (int page = begin / KvShape.PAGE_ROWS; page <= (end - 1) / KvShape.PAGE_ROWS; page++) {
+            long k = address(keys, table, page);
+            int from = Math.max(0, begin - page * KvShape.PAGE_ROWS);
+            int to = Math.min(KvShape.PAGE_ROWS, end - page * KvShape.PAGE_ROWS);
+            readNone(k, k, scratch);
+            page(rows.staged(k, to, scratch + keysAt), 0, from, to, scratch + keptAt + keptPageBytes * page, scratch);
+        }
+    }
+
     /** Reads pages that are taken at once. */
     void readAhead(long k, long v, long scratch) {
         touch.all(k, v, scratch + touchAt);
@@ -200,7 +212,7 @@ final class RowAttention {
         }
     }
 
-    /** Rows {@code from} to {@code to} of a page, four heads after the other. */
+    /** Rows {@code from} to {@code to} of a page, four heads after the other; values at 0 are left alone. */
     private void page(long keys, long values, int from, int to, long kept, long scratch) {
         int unit = 4 * HEADS / heads; // scores come in whole vectors
         int first = from & -unit;
@@ -224,6 +236,9 @@ final class RowAttention {
                 Lanes.copy(scores + rowBytes * (from - first), at, rowBytes * (to - from));
             }
             HeadSoftmax.piece(scores, heads * count, heads, state);
+            if (values == 0) {
+                continue;
+            }
             if (rows.read() == DType.I8) {
                 Int8Pages.scale(scores, values + shape.scaleAt(0, first), heads, heads * count);
             }
