@@ -1,5 +1,6 @@
 import ai.winnow.sparsity.attention.doublesparsity.DoubleSparsityProvider;
 import ai.winnow.sparsity.attention.ssa.SsaProvider;
+import ai.winnow.sparsity.attention.tca.TcaAttentionProvider;
 import ai.winnow.sparsity.attention.tidaldecode.TidalDecodeProvider;
 import org.jspecify.annotations.NullMarked;
 
@@ -10,10 +11,12 @@ module ai.winnow.sparsity.attention {
 
     exports ai.winnow.sparsity.attention.doublesparsity;
     exports ai.winnow.sparsity.attention.ssa;
+    exports ai.winnow.sparsity.attention.tca;
     exports ai.winnow.sparsity.attention.tidaldecode;
 
     provides ai.winnow.method.MethodProvider with
             DoubleSparsityProvider,
             SsaProvider,
+            TcaAttentionProvider,
             TidalDecodeProvider;
 }

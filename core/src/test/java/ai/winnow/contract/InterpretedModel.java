@@ -3,8 +3,10 @@ package ai.winnow.contract;
 import ai.winnow.architecture.ModelDefinition;
 import ai.winnow.ir.Graph;
 import ai.winnow.ir.KvPlane;
+import ai.winnow.ir.KvRetain;
 import ai.winnow.ir.KvShape;
 import ai.winnow.ir.Phase;
+import ai.winnow.ir.StandardInputs;
 import ai.winnow.ir.StepLimits;
 import ai.winnow.ir.WeightRef;
 import ai.winnow.reference.Interpreter;
@@ -39,6 +41,7 @@ public final class InterpretedModel {
     private final Map<WeightRef, Tensor> weights = new HashMap<>();
     private final Map<String, Tensor> cache = new HashMap<>();
     private final MemorySegment lengths;
+    private final int[] positions;
 
     /**
      * @param checkpoint the tensors of the checkpoint by name
@@ -75,6 +78,9 @@ public final class InterpretedModel {
         Tensor counts = Tensor.allocate(arena, DType.I32, shape.slots(), shape.layers(), shape.heads());
         cache.put("kv.lengths", counts);
         lengths = counts.segment();
+        positions = new int[shape.slots()];
+        cache.put(StandardInputs.Kv.SETTLED, Tensor.allocate(arena, counts.spec(), Layout.ROW_MAJOR));
+        cache.put(KvRetain.inputName(), Tensor.allocate(arena, KvRetain.marks(shape), Layout.ROW_MAJOR));
     }
 
     /** Runs a step and returns the logits of every row, {@code [rows][vocabulary]}. */
@@ -93,10 +99,11 @@ public final class InterpretedModel {
             }
             List<Tensor> results = Interpreter.run(graph, inputs(step, outputRows, batch), this::weight, step);
             for (Rows sequence : batch) {
-                int length = length(sequence.slot) + sequence.ids.length;
+                positions[sequence.slot] += sequence.ids.length;
                 for (int layer = 0; layer < shape.layers(); layer++) {
                     for (int head = 0; head < shape.heads(); head++) {
                         int at = shape.headIndex(sequence.slot, layer, head);
+                        int length = lengths.getAtIndex(ValueLayout.JAVA_INT, at) + sequence.ids.length;
                         lengths.setAtIndex(ValueLayout.JAVA_INT, at, length);
                     }
                 }
@@ -109,14 +116,14 @@ public final class InterpretedModel {
         int rows =
                 Arrays.stream(batch).mapToInt(sequence -> sequence.ids.length).sum();
         int[] ids = new int[rows];
-        int[] positions = new int[rows];
+        int[] at = new int[rows];
         int[] sequence = new int[rows];
         int[] indptr = new int[limits.maxSequences() + 1];
         int row = 0;
         for (int s = 0; s < batch.length; s++) {
             for (int i = 0; i < batch[s].ids.length; i++, row++) {
                 ids[row] = batch[s].ids[i];
-                positions[row] = length(batch[s].slot) + i;
+                at[row] = positions[batch[s].slot] + i;
                 sequence[row] = s;
             }
             Arrays.fill(indptr, s + 1, indptr.length, row);
@@ -127,7 +134,7 @@ public final class InterpretedModel {
         inputs.put("sequences", ints(step, batch.length));
         inputs.put("outputs", ints(step, outputRows.length));
         inputs.put("ids", ints(step, ids));
-        inputs.put("positions", ints(step, positions));
+        inputs.put("positions", ints(step, at));
         inputs.put("sequence", ints(step, sequence));
         inputs.put("indptr", ints(step, indptr));
         inputs.put("slots", ints(step, slots));
@@ -135,8 +142,50 @@ public final class InterpretedModel {
         return inputs;
     }
 
-    private int length(int slot) {
-        return lengths.getAtIndex(ValueLayout.JAVA_INT, shape.headIndex(slot, 0, 0));
+    /** Drops what the last step of {@code phase} did not mark, as a session does when a text has been read; not beside planes. */
+    public void drop(Phase phase, int slot) {
+        Graph graph = graphs.get(phase);
+        if (graph == null) {
+            throw new IllegalArgumentException("the model has no graph for " + phase);
+        }
+        for (int layer : KvRetain.layers(graph)) {
+            for (int head = 0; head < shape.heads(); head++) {
+                drop(slot, layer, head);
+            }
+        }
+    }
+
+    private void drop(int slot, int layer, int head) {
+        int index = shape.headIndex(slot, layer, head);
+        int kept = 0;
+        for (int row = 0; row < lengths.getAtIndex(ValueLayout.JAVA_INT, index); row++) {
+            long page = shape.tableIndex(slot, layer, head) + row / KvShape.PAGE_ROWS;
+            long mask = segment(KvRetain.inputName()).getAtIndex(ValueLayout.JAVA_LONG, page);
+            if ((mask >>> row & 1) != 0) {
+                copy(shape.tableIndex(slot, layer, head), row, kept++);
+            }
+        }
+        lengths.setAtIndex(ValueLayout.JAVA_INT, index, kept);
+        segment(StandardInputs.Kv.SETTLED).setAtIndex(ValueLayout.JAVA_INT, index, kept);
+    }
+
+    private void copy(long table, int from, int to) {
+        int page = segment("kv.table").getAtIndex(ValueLayout.JAVA_INT, table + from / KvShape.PAGE_ROWS);
+        int toPage = segment("kv.table").getAtIndex(ValueLayout.JAVA_INT, table + to / KvShape.PAGE_ROWS);
+        for (String pool : List.of("kv.keys", "kv.values")) {
+            for (int d = 0; d < shape.headDim(); d++) {
+                float element = shape.dtype().getFloat(segment(pool), shape.rowAt(page, from % KvShape.PAGE_ROWS) + d);
+                shape.dtype().setFloat(segment(pool), shape.rowAt(toPage, to % KvShape.PAGE_ROWS) + d, element);
+            }
+        }
+    }
+
+    private MemorySegment segment(String name) {
+        Tensor tensor = cache.get(name);
+        if (tensor == null) {
+            throw new IllegalArgumentException("the cache has no '" + name + "'");
+        }
+        return tensor.segment();
     }
 
     private Tensor weight(WeightRef ref) {

@@ -42,7 +42,7 @@ record Answers(
             SequenceId sequence = session.open();
             session.run(Phase.PREFILL, Batch.of(sequence, task.context()));
             long prefilled = System.nanoTime();
-            KvTraffic traffic = new KvTraffic();
+            KvTraffic traffic = new KvTraffic(session);
             session.observe(traffic);
             TreeMap<Integer, Count> counts = new TreeMap<>();
             for (Question question : task.questions()) {

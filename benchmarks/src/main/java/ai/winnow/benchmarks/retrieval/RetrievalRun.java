@@ -63,7 +63,9 @@ public final class RetrievalRun implements Callable<Integer> {
                     + "double-sparsity:budget=512,from=0;double-sparsity:budget=2048,from=0;"
                     + "double-sparsity:budget=8,factor=4,from=0;double-sparsity:budget=32,factor=4,from=0;"
                     + "double-sparsity:budget=128,factor=4,from=0;double-sparsity:budget=512,factor=4,from=0;"
-                    + "ssa:blocks=4;ssa:blocks=16;ssa:blocks=64",
+                    + "ssa:blocks=4;ssa:blocks=16;ssa:blocks=64;"
+                    + "tca-attention:tau=0,mu=2;tca-attention:tau=0,mu=4;tca-attention:tau=0,mu=5,sigma=0;"
+                    + "tca-attention:tau=0.95",
             description = "policies, with ; between them")
     private String[] policies = {};
 
@@ -94,7 +96,7 @@ public final class RetrievalRun implements Callable<Integer> {
     /** A point of a curve, as the file has it. */
     record Point(String method, int context, int budget, double accuracy, double bytesReadFraction) {
 
-        /** @param policy its budget, if it names one, apart from the rest; without one the budget is the whole context */
+        /** @param policy its budget, if it names one, apart from the rest; without one it is as many keys as are read */
         static Point of(String policy, int context, Answers answers) {
             Matcher blocks = BLOCKS.matcher(policy);
             if (blocks.find()) {
@@ -107,7 +109,7 @@ public final class RetrievalRun implements Callable<Integer> {
             return new Point(
                     method,
                     context,
-                    found ? Integer.parseInt(budget.group(1)) : context,
+                    found ? Integer.parseInt(budget.group(1)) : (int) Math.round(context * answers.bytesReadFraction()),
                     answers.all().share(),
                     answers.bytesReadFraction());
         }
