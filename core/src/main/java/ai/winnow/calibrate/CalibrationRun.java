@@ -143,6 +143,7 @@ public final class CalibrationRun implements Calibration, AutoCloseable {
                 SequenceId sequence = session.open();
                 session.run(Phase.PREFILL, Batch.of(sequence, data.windows().get(i)));
                 session.close(sequence);
+                observers.values().forEach(Observer::windowEnds);
                 progress.at("observing windows", i + 1, data.windows().size());
             }
         }

@@ -67,5 +67,8 @@ public interface Calibration {
     interface Observer {
         /** @param values F32 {@code [rows, width]}, valid during the call only; of its rows the first {@code rows} count */
         void accept(Tensor values, int rows);
+
+        /** The window of which this was shown the last pieces has ended. */
+        default void windowEnds() {}
     }
 }

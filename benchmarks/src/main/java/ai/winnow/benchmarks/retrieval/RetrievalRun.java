@@ -64,8 +64,7 @@ public final class RetrievalRun implements Callable<Integer> {
                     + "double-sparsity:budget=8,factor=4,from=0;double-sparsity:budget=32,factor=4,from=0;"
                     + "double-sparsity:budget=128,factor=4,from=0;double-sparsity:budget=512,factor=4,from=0;"
                     + "ssa:blocks=4;ssa:blocks=16;ssa:blocks=64;"
-                    + "tca-attention:tau=0,mu=2;tca-attention:tau=0,mu=4;tca-attention:tau=0,mu=5,sigma=0;"
-                    + "tca-attention:tau=0.95",
+                    + "tca-attention:tau=0.7;tca-attention:tau=0.9;tca-attention:tau=0.98",
             description = "policies, with ; between them")
     private String[] policies = {};
 

@@ -12,6 +12,7 @@ import ai.winnow.method.Calibration.Tap;
 import ai.winnow.method.Calibrator;
 import ai.winnow.tensor.Tensor;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -54,7 +55,7 @@ record HeadConfigurations(TcaAttention method) implements Calibrator {
                 Layer layer = new Layer(attention, candidates);
                 layers.put(attention.layer(), layer);
                 observers.put(new Probe(Site.of(attention.layer(), Role.KV_APPEND), Tap.INPUT), layer::keys);
-                observers.put(new Probe(node.site(), Tap.INPUT), layer::queries);
+                observers.put(new Probe(node.site(), Tap.INPUT), layer);
             }
         }
         calibration.observe(observers);
@@ -63,14 +64,18 @@ record HeadConfigurations(TcaAttention method) implements Calibrator {
         return tensors;
     }
 
-    /** What the candidates keep of one layer's attention. A piece of a text is taken as a text: its keys come before its queries. */
-    private final class Layer {
+    /** What the candidates keep of one layer's attention, which sees its queries; its keys come before them. */
+    private final class Layer implements Observer {
 
         private final Attention attention;
         private final List<Configuration> candidates;
         private final double[][] kept;
         private int texts;
+
+        /** Of the text so far: all keys, and the queries of the last rows. */
         private float[] keys = {};
+
+        private float[] queries = {};
 
         Layer(Attention attention, List<Configuration> candidates) {
             this.attention = attention;
@@ -79,36 +84,57 @@ record HeadConfigurations(TcaAttention method) implements Calibrator {
         }
 
         void keys(Tensor values, int rows) {
-            int width = attention.shape().heads() * attention.shape().headDim();
-            keys = new float[rows * width];
-            for (int i = 0; i < keys.length; i++) {
-                keys[i] = values.getFloat(i);
-            }
+            keys = with(
+                    keys,
+                    values,
+                    rows * attention.shape().heads() * attention.shape().headDim());
         }
 
-        void queries(Tensor values, int rows) {
-            if (rows <= method.sink() + method.window() + method.block()) {
-                return; // all of it would be kept
+        @Override
+        public void accept(Tensor values, int rows) {
+            int width = attention.queryHeads() * attention.shape().headDim();
+            float[] all = with(queries, values, rows * width);
+            queries = Arrays.copyOfRange(all, Math.max(0, all.length - method.probes() * width), all.length);
+        }
+
+        private static float[] with(float[] before, Tensor values, int count) {
+            float[] all = Arrays.copyOf(before, before.length + count);
+            for (int i = 0; i < count; i++) {
+                all[before.length + i] = values.getFloat(i);
             }
-            texts++;
+            return all;
+        }
+
+        @Override
+        public void windowEnds() {
+            int rows = keys.length / (kept.length * attention.shape().headDim());
+            if (rows > method.sink() + method.window() + method.block()) { // else all of it would be kept
+                texts++;
+                for (int head = 0; head < kept.length; head++) {
+                    compare(head, rows);
+                }
+            }
+            keys = new float[0];
+            queries = new float[0];
+        }
+
+        private void compare(int head, int rows) {
             int probes = Math.min(method.probes(), rows);
-            for (int head = 0; head < kept.length; head++) {
-                List<double[]> shares = new ArrayList<>();
-                for (int row = rows - probes; row < rows; row++) {
-                    for (int g = 0; g < attention.group(); g++) {
-                        shares.add(attended(values, row, head, head * attention.group() + g));
-                    }
+            List<double[]> shares = new ArrayList<>();
+            for (int probe = 0; probe < probes; probe++) {
+                for (int g = 0; g < attention.group(); g++) {
+                    shares.add(attended(probe, rows - probes + probe, head, head * attention.group() + g));
                 }
-                float[] importance = new float[rows];
-                for (double[] each : shares) {
-                    for (int key = 0; key < each.length; key++) {
-                        importance[key] = Math.max(importance[key], (float) each[key]);
-                    }
+            }
+            float[] importance = new float[rows];
+            for (double[] each : shares) {
+                for (int key = 0; key < each.length; key++) {
+                    importance[key] = Math.max(importance[key], (float) each[key]);
                 }
-                for (int i = 0; i < candidates.size(); i++) {
-                    boolean[] chosen = method.rule().choose(importance, 0, candidates.get(i));
-                    kept[head][i] += mass(shares, chosen) / shares.size();
-                }
+            }
+            for (int i = 0; i < candidates.size(); i++) {
+                boolean[] chosen = method.rule().choose(importance, 0, candidates.get(i));
+                kept[head][i] += mass(shares, chosen) / shares.size();
             }
         }
 
@@ -122,15 +148,15 @@ record HeadConfigurations(TcaAttention method) implements Calibrator {
             return mass;
         }
 
-        /** How much query head {@code queryHead} of {@code row} attends to each key up to its own. */
-        private double[] attended(Tensor queries, int row, int head, int queryHead) {
+        /** How much query head {@code queryHead} of probe {@code probe}, which is row {@code row}, attends to each key up to its own. */
+        private double[] attended(int probe, int row, int head, int queryHead) {
             int headDim = attention.shape().headDim();
             double[] shares = new double[row + 1];
             double most = Double.NEGATIVE_INFINITY;
             for (int key = 0; key <= row; key++) {
                 double dot = 0;
                 for (int d = 0; d < headDim; d++) {
-                    dot += (double) queries.getFloat(((long) row * attention.queryHeads() + queryHead) * headDim + d)
+                    dot += (double) queries[(probe * attention.queryHeads() + queryHead) * headDim + d]
                             * keys[(key * kept.length + head) * headDim + d];
                 }
                 shares[key] = dot * attention.scale();
