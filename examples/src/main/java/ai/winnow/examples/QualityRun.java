@@ -2,6 +2,7 @@ package ai.winnow.examples;
 
 import ai.winnow.ir.Phase;
 import ai.winnow.runtime.Batch;
+import ai.winnow.runtime.KvTraffic;
 import ai.winnow.runtime.Logits;
 import ai.winnow.runtime.SequenceId;
 import ai.winnow.runtime.Session;
@@ -26,8 +27,9 @@ record QualityRun(List<int[]> windows, int prefix) {
      * @param perplexity of the tokens that came
      * @param logits of every prediction
      * @param sparsity share of weight bytes not read
+     * @param kvRead share of the bytes of cached keys and values that was read
      */
-    record Scores(double perplexity, float[][] logits, double sparsity) {
+    record Scores(double perplexity, float[][] logits, double sparsity, double kvRead) {
 
         int tokens() {
             return logits.length;
@@ -56,7 +58,11 @@ record QualityRun(List<int[]> windows, int prefix) {
             }
             session.run(Phase.PREFILL, new Batch(prefixes));
             WeightTraffic traffic = new WeightTraffic(model);
-            session.observe(traffic);
+            KvTraffic cache = new KvTraffic(session);
+            session.observe((node, operands) -> {
+                traffic.after(node, operands);
+                cache.after(node, operands);
+            });
             List<float[]> predictions = new ArrayList<>();
             double nats = 0;
             int length = windows.getFirst().length;
@@ -71,7 +77,7 @@ record QualityRun(List<int[]> windows, int prefix) {
                 }
             }
             float[][] all = predictions.toArray(float[][]::new);
-            return new Scores(Math.exp(nats / all.length), all, traffic.sparsity());
+            return new Scores(Math.exp(nats / all.length), all, traffic.sparsity(), cache.fraction());
         }
     }
 

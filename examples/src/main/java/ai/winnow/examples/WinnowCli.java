@@ -13,6 +13,7 @@ import picocli.CommandLine.Command;
             Doctor.class,
             GenerateCommand.class,
             CalibrateCommand.class,
+            PerplexityCommand.class,
             ExplainCommand.class,
             LoadTime.class,
             WriteCheckpoint.class

@@ -35,8 +35,7 @@ class PolicyPairsTest {
             "double-sparsity:budget=6,factor=2,dense=1,from=0,per-head=false",
                     "double-sparsity:budget=4096,factor=2,dense=1,from=0,per-head=false",
             "ssa:block=16,blocks=2", "ssa:block=16,blocks=4096",
-            "tca-attention:tau=0,block=4,mu=0,window=2,sink=1",
-                    "tca-attention:tau=1,block=4,mu=0,window=2,sink=1");
+            "tca-attention:tau=0,block=4,mu=0,window=2,sink=1", "tca-attention:tau=1,block=4,mu=0,window=2,sink=1");
 
     private static final List<String> ACTIVATION = List.of("teal:0.5", "cats:0.5", "wina:0.5,rotate=false");
 

@@ -69,6 +69,34 @@ class WinnowCliTest {
     }
 
     @Test
+    void policiesAreScoredOnText() throws Exception {
+        try (EmbeddedModel model = EmbeddedModel.unpack()) {
+            Path text = Files.writeString(
+                    folder.resolve("text"),
+                    String.join("\n", Stories.load().scored().subList(0, 8)));
+            String[] call = {
+                "perplexity",
+                "--model=" + model.folder(),
+                "--text=" + text,
+                "--windows=2",
+                "--window=80",
+                "--prompt=40",
+                "--policies=tidal-decode:budget=16,select=0;double-sparsity:budget=4096;tca-attention:tau=0,block=8,window=8"
+            };
+            Outcome scored = run(call);
+            assertThat(scored.code).as(scored.err).isZero();
+            assertThat(scored.out)
+                    .containsPattern("dense .* \\+0.00 %  +100.0 %")
+                    .containsPattern("double-sparsity.* \\+0.00 %  +100.0 %")
+                    .containsPattern("tidal-decode:budget=16.* [1-9][0-9]\\.[0-9] %")
+                    .containsPattern("tca-attention.* [1-9][0-9]\\.[0-9] %")
+                    .contains("78 predictions each");
+            call[4] = "--window=100000";
+            assertThat(run(call).err).contains("context holds").doesNotContain("\tat ");
+        }
+    }
+
+    @Test
     void aWrongCallSaysWhatIsRight() {
         assertThat(run("write-checkpoint", "--shape=7b", "--out=" + folder.resolve("x")).err)
                 .contains("1b and tiny");
