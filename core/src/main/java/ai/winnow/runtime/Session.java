@@ -2,7 +2,9 @@ package ai.winnow.runtime;
 
 import ai.winnow.BackendException;
 import ai.winnow.ShapeException;
+import ai.winnow.ir.KvPacking;
 import ai.winnow.ir.KvPlane;
+import ai.winnow.ir.PackedFormat;
 import ai.winnow.ir.Phase;
 import ai.winnow.ir.StandardInputs;
 import ai.winnow.kernel.Workers;
@@ -50,7 +52,8 @@ public final class Session implements AutoCloseable {
         int sequences = model.limits().maxSequences();
         int tokens = model.limits().maxTokens();
         Set<KvPlane> planes = model.plan().planes();
-        this.cache = new KvCache(model.definition().kvShape(model.limits()), planes, model.kvBytes());
+        KvPacking packing = model.plan().packing().orElse(null);
+        this.cache = new KvCache(model.definition().kvShape(model.limits()), planes, packing, model.kvBytes());
         try {
             declare(StandardInputs.TOKENS, 1);
             declare(StandardInputs.SEQUENCES, 1);
@@ -66,6 +69,9 @@ public final class Session implements AutoCloseable {
             inputs.put("kv.table", cache.table());
             inputs.put("kv.lengths", cache.lengths());
             planes.forEach(plane -> inputs.put(plane.inputName(), cache.plane(plane)));
+            if (packing != null) {
+                inputs.put(PackedFormat.INPUT, cache.packedPages());
+            }
             Plan plan = model.plan();
             this.scratch = GraphRunner.memory(arena, plan.scratchBytes());
             MemorySegment memory = GraphRunner.memory(arena, plan.activationBytes());
@@ -177,6 +183,9 @@ public final class Session implements AutoCloseable {
                 AttentionStep event = new AttentionStep();
                 Logits logits = event.isEnabled() ? recorded(event, phase, graph, step) : run(graph, step, observer);
                 done = true;
+                for (int slot : step.slots) {
+                    cache.pack(slot);
+                }
                 return logits;
             } finally {
                 if (!done) {
