@@ -27,6 +27,8 @@ final class PackedRowAttention {
 
     private static final int TILE = 64;
     private static final int HEADS = 4;
+    private static final int LINE = 64;
+    private static final int STREAMS = 8;
 
     private final Attention op;
     private final PackedFormat format;
@@ -37,7 +39,6 @@ final class PackedRowAttention {
     private final int segments;
     private final boolean f32;
     private final long pageBytes;
-    private final long line;
 
     private final long queryBytes;
     private final long sumBytes;
@@ -57,8 +58,6 @@ final class PackedRowAttention {
         this.segments = format.segments();
         this.f32 = op.shape().dtype() == DType.F32;
         this.pageBytes = format.bytes();
-        // Words that are read ahead lie a line apart, or further if there are fewer steps than lines.
-        this.line = Math.max(4, pageBytes / (format.tiles() + 4) & -4);
         this.queryBytes = Tensor.align(4L * heads * headDim);
         this.sumBytes = 4L * TILE * segments;
         this.sumsAt = queryBytes * blocks;
@@ -98,22 +97,27 @@ final class PackedRowAttention {
      * Takes a page from its row {@code from} on.
      *
      * @param page address of the page
-     * @param next address of the page that is taken next, or of this one
+     * @param next address of the page that is taken next, which is read meanwhile, or of this one
      */
     void take(long page, int from, long next, long scratch) {
         for (int block = 0; block < blocks; block++) {
-            long ahead = block == 0 ? next : page;
-            scores(page, from, block, ahead, scratch);
+            if (block == 0) {
+                touch(next, 0, scratch);
+            }
+            scores(page, from, block, scratch);
             long state = scratch + statesAt + block * HeadSoftmax.STATE_BYTES;
             HeadSoftmax.piece(scratch + scoresAt, heads * TILE, heads, state);
-            weigh(page, from, block, ahead, scratch);
+            if (block == 0) {
+                touch(next, 1, scratch);
+            }
+            weigh(page, from, block, scratch);
         }
     }
 
-    private void scores(long page, int from, int block, long ahead, long scratch) {
+    private void scores(long page, int from, int block, long scratch) {
         long products = heads == 1 ? scratch + scoresAt : scratch + productsAt;
         long query = scratch + block * queryBytes;
-        multiply(page + format.keyMask(0), page + format.keyNumbers(), headDim, query, products, ahead);
+        multiply(page + format.keyMask(0), page + format.keyNumbers(), headDim, query, products);
         long scores = scratch + scoresAt;
         if (heads == HEADS) {
             interleave(products, scores);
@@ -141,7 +145,7 @@ final class PackedRowAttention {
     }
 
     /** Values before {@code from} are not multiplied: zero times NaN would be NaN. */
-    private void weigh(long page, int from, int block, long ahead, long scratch) {
+    private void weigh(long page, int from, int block, long scratch) {
         long products = scratch + productsAt;
         long weights = scratch + scoresAt + 4L * heads * from;
         long factor = scratch + statesAt + block * HeadSoftmax.STATE_BYTES + HeadSoftmax.FACTOR;
@@ -152,8 +156,7 @@ final class PackedRowAttention {
             for (int row = 0; row < from; row++) {
                 numbers += (f32 ? 4L : 2L) * Long.bitCount(ALL.get(LONG, masks + 8L * row));
             }
-            long next = ahead + line * (headDim + TILE * segment);
-            numbers = multiply(masks + 8L * from, numbers, TILE - from, weights, products, next);
+            numbers = multiply(masks + 8L * from, numbers, TILE - from, weights, products);
             for (int h = 0; h < heads; h++) {
                 float by = ALL.get(FLOAT, factor + 4L * h);
                 add(products + 4L * TILE * h, by, sums + sumBytes * h + 4L * TILE * segment);
@@ -161,16 +164,30 @@ final class PackedRowAttention {
         }
     }
 
-    private long multiply(long masks, long numbers, int tiles, long x, long y, long next) {
-        long quarter = (tiles + 3L) / 4;
+    private long multiply(long masks, long numbers, int tiles, long x, long y) {
         if (f32) {
             return heads == 1
-                    ? F32PackedTiles.one(masks, numbers, tiles, x, y, next, line, quarter)
-                    : F32PackedTiles.four(masks, numbers, tiles, x, y, next, line, quarter);
+                    ? F32PackedTiles.one(masks, numbers, tiles, x, y)
+                    : F32PackedTiles.four(masks, numbers, tiles, x, y);
         }
         return heads == 1
-                ? Bf16PackedTiles.one(masks, numbers, tiles, x, y, next, line, quarter)
-                : Bf16PackedTiles.four(masks, numbers, tiles, x, y, next, line, quarter);
+                ? Bf16PackedTiles.one(masks, numbers, tiles, x, y)
+                : Bf16PackedTiles.four(masks, numbers, tiles, x, y);
+    }
+
+    /**
+     * Reads half of the page that is taken next, eight streams side by side. Before the arithmetic and not between its steps: those are so long that only a few would be under way at once.
+     */
+    private void touch(long next, int half, long scratch) {
+        long stream = pageBytes / (2 * STREAMS * LINE);
+        long from = next + half * stream * (STREAMS * LINE);
+        int seen = 0;
+        for (int i = 0; i < stream; i++) {
+            for (int j = 0; j < STREAMS; j++) {
+                seen ^= ALL.get(INT, from + (j * stream + i) * LINE);
+            }
+        }
+        ALL.set(INT, scratch + productsAt + 4L * TILE * heads, seen); // so that it is not left out
     }
 
     /** sums = sums * factor + products, of a tile. */
