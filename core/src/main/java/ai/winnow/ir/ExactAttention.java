@@ -5,6 +5,7 @@ import ai.winnow.tensor.Operands;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.function.IntPredicate;
+import org.jspecify.annotations.Nullable;
 
 /** Softmax attention of single query heads over the cache in f64: what the ops of attention mean. */
 final class ExactAttention {
@@ -13,13 +14,29 @@ final class ExactAttention {
     private final KvShape shape;
     private final Operands operands;
     private final int cache;
+    private final @Nullable PackedFormat format;
+    private final int pool;
+
+    // The packed pages that were read last, keys and values.
+    private final float[][] unpacked = new float[2][0];
+    private final int[] held = new int[2];
 
     /** @param cache which operand {@code sequence} is; the others of the cache follow */
     ExactAttention(Attention op, Operands operands, int cache) {
+        this(op, operands, cache, null, 0);
+    }
+
+    /**
+     * @param format of packed pages, if there may be some
+     * @param pool which operand they are
+     */
+    ExactAttention(Attention op, Operands operands, int cache, @Nullable PackedFormat format, int pool) {
         this.op = op;
         this.shape = op.shape();
         this.operands = operands;
         this.cache = cache;
+        this.format = format;
+        this.pool = pool;
     }
 
     private int slot(int row) {
@@ -66,7 +83,7 @@ final class ExactAttention {
             if (named.test(i)) {
                 int page = page(row, kvHead, i);
                 for (int d = 0; d < totals.length; d++) {
-                    totals[d] += scores[i - begin] * shape.get(operands.in(cache + 4), page, i % KvShape.PAGE_ROWS, d);
+                    totals[d] += scores[i - begin] * number(1, page, i % KvShape.PAGE_ROWS, d);
                 }
             }
         }
@@ -86,13 +103,29 @@ final class ExactAttention {
             if (seen) {
                 int page = page(row, head / op.group(), i);
                 for (int d = 0; d < shape.headDim(); d++) {
-                    dot += (double) DType.F32.getFloat(query, at + d)
-                            * shape.get(operands.in(cache + 3), page, i % KvShape.PAGE_ROWS, d);
+                    dot += (double) DType.F32.getFloat(query, at + d) * number(0, page, i % KvShape.PAGE_ROWS, d);
                 }
             }
             scores[i - begin] = seen ? dot * op.scale() : Double.NEGATIVE_INFINITY;
         }
         return scores;
+    }
+
+    /** Number {@code d} of row {@code row} of a page of keys (0) or of values (1). */
+    private float number(int which, int page, int row, int d) {
+        if (page >= 0 || format == null) {
+            return shape.get(operands.in(cache + 3 + which), page, row, d);
+        }
+        if (held[which] != page) {
+            held[which] = page;
+            unpacked[which] = new float[KvShape.PAGE_ROWS * shape.headDim()];
+            if (which == 0) {
+                format.readKeys(operands.in(pool), PackedFormat.entry(page), unpacked[which]);
+            } else {
+                format.readValues(operands.in(pool), PackedFormat.entry(page), unpacked[which]);
+            }
+        }
+        return unpacked[which][row * shape.headDim() + d];
     }
 
     private long at(int row, int head) {

@@ -1,8 +1,10 @@
 package ai.winnow.kv;
 
 import ai.winnow.BackendException;
+import ai.winnow.ir.KvPacking;
 import ai.winnow.ir.KvPlane;
 import ai.winnow.ir.KvShape;
+import ai.winnow.ir.PackedFormat;
 import ai.winnow.tensor.DType;
 import ai.winnow.tensor.Tensor;
 import java.lang.foreign.Arena;
@@ -15,6 +17,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Keys and values of many sequences in pages of {@value KvShape#PAGE_ROWS} rows (Kwon et al., SOSP 2023), and the planes that methods keep
@@ -40,20 +43,29 @@ public final class KvCache implements AutoCloseable {
 
     private final KeptRows kept;
 
+    private final PackedRows packed;
+
     public KvCache(KvShape shape, long byteBudget) {
         this(shape, List.of(), byteBudget);
     }
 
+    /** A cache that packs nothing. */
+    public KvCache(KvShape shape, Collection<KvPlane> planes, long byteBudget) {
+        this(shape, planes, null, byteBudget);
+    }
+
     /**
      * @param planes what is kept beside the keys of each page
-     * @param byteBudget the most bytes that pages of keys, values and planes together may take
+     * @param packing how {@link #pack} packs pages; null if it is never called
+     * @param byteBudget the most bytes that pages of keys, values and planes and packed pages together may take
      * @throws BackendException if the budget does not hold one page for each layer and head
+     * @throws ai.winnow.ShapeException if pages of this type, or with these planes, cannot be packed
      */
-    public KvCache(KvShape shape, Collection<KvPlane> planes, long byteBudget) {
+    public KvCache(KvShape shape, Collection<KvPlane> planes, @Nullable KvPacking packing, long byteBudget) {
         this.shape = shape;
         int heads = Math.multiplyExact(shape.slots(), headsOfSlot());
         try {
-            this.pool = new KvPool(shape, planes, byteBudget, arena);
+            this.pool = new KvPool(shape, planes, packing, byteBudget, arena);
             this.table = Tensor.allocate(
                     arena, DType.I32, shape.slots(), shape.layers(), shape.heads(), shape.pagesPerHead());
             this.lengths = Tensor.allocate(arena, DType.I32, shape.slots(), shape.layers(), shape.heads());
@@ -62,6 +74,7 @@ public final class KvCache implements AutoCloseable {
             this.positions = new int[shape.slots()];
             this.pagesOfHead = new int[heads];
             this.kept = new KeptRows(shape, arena);
+            this.packed = new PackedRows(shape, packing, pool, tableSegment);
         } catch (RuntimeException | Error e) {
             arena.close(); // shared memory is not freed with the object
             throw e;
@@ -85,6 +98,11 @@ public final class KvCache implements AutoCloseable {
     /** The pool of a plane {@code [pages, width, units]}. */
     public Tensor plane(KvPlane plane) {
         return pool.plane(plane);
+    }
+
+    /** The pool of packed pages {@code [pages, bytes]}, see {@link PackedFormat}; only of a cache that packs. */
+    public Tensor packedPages() {
+        return pool.packedPages();
     }
 
     /** I32 {@code [slots, layers, heads, pagesPerHead]}: which page of the pool holds each page of a head. */
@@ -136,6 +154,7 @@ public final class KvCache implements AutoCloseable {
             }
             lengthSegment.setAtIndex(ValueLayout.JAVA_INT, to + head, rowsOf(from + head));
             kept.copy(from + head, to + head);
+            packed.fork(from + head, to + head);
         }
         positions[fork] = positions[slot];
         return fork;
@@ -187,13 +206,13 @@ public final class KvCache implements AutoCloseable {
             if (rows > 0 && writesShared(head)) {
                 int page = pageOf(head, rowsOf(head) / KvShape.PAGE_ROWS);
                 // The last of all that have the page may write to it.
-                missing += writers.merge(page, 1, Integer::sum) < pool.holders(page) ? 1 : 0;
+                missing += writers.merge(page, 1, Integer::sum) < pool.writers(page) ? 1 : 0;
             }
         }
         return missing;
     }
 
-    /** Whether the next row of a head goes into a page that others have as well. */
+    /** Whether the next row of a head goes into a page that others have as well, or that is packed. */
     private boolean writesShared(int head) {
         int rows = rowsOf(head);
         return rows % KvShape.PAGE_ROWS != 0 && pool.isShared(pageOf(head, rows / KvShape.PAGE_ROWS));
@@ -237,7 +256,7 @@ public final class KvCache implements AutoCloseable {
 
     /**
      * Takes the sequence back to its first {@code length} positions and frees the pages behind them, also those that were
-     * reserved for a step that did not succeed. A page that was copied for that step, because a fork had it as well, stays a copy.
+     * reserved for a step that did not succeed. A page that was copied for that step, because a fork had it as well or because it was packed, stays a copy.
      */
     public void truncate(int slot, int length) {
         requireOpen(slot);
@@ -258,6 +277,20 @@ public final class KvCache implements AutoCloseable {
         lengthSegment.setAtIndex(ValueLayout.JAVA_INT, head, rows);
         while (pagesOfHead[head] > pagesFor(rows)) {
             pool.release(pageOf(head, --pagesOfHead[head]));
+        }
+        packed.shorten(head, rows);
+    }
+
+    /**
+     * Prunes and packs the rows of {@code slot} that are due by the cache's {@link KvPacking}, for good, and gives their pages back. A page that does not fit, because many magnitudes
+     * are equal, stays as it is; so does, until the next call, one that a fork has too while no bytes are left beside it. After {@link #truncate} {@link #reserve} unpacks a page that
+     * is written to again. Not between {@link #reserve} and {@link #advance}.
+     */
+    public void pack(int slot) {
+        requireOpen(slot);
+        int first = shape.headIndex(slot, 0, 0);
+        for (int head = first; head < first + headsOfSlot(); head++) {
+            packed.pack(head, rowsOf(head));
         }
     }
 
@@ -292,6 +325,7 @@ public final class KvCache implements AutoCloseable {
             requireOpen(each.slot);
             int head = shape.headIndex(each.slot, each.layer, each.head);
             requireRows(head, each.rows);
+            packed.requireRowsCanMove(head, rowsOf(head));
             shared += sharedPages(head, staying(each.rows), each.rows.length);
         }
         if (shared > pool.free()) {
@@ -363,8 +397,13 @@ public final class KvCache implements AutoCloseable {
     public long bytes(int slot) {
         requireOpen(slot);
         int first = shape.headIndex(slot, 0, 0);
-        return pool.bytesOfPage()
-                * Arrays.stream(pagesOfHead, first, first + headsOfSlot()).sum();
+        long bytes = 0;
+        for (int head = first; head < first + headsOfSlot(); head++) {
+            for (int page = 0; page < pagesOfHead[head]; page++) {
+                bytes += pool.bytesOf(pageOf(head, page));
+            }
+        }
+        return bytes;
     }
 
     /** Bytes that all pages take when all are written to. */

@@ -1,8 +1,11 @@
 package ai.winnow.kv;
 
 import ai.winnow.BackendException;
+import ai.winnow.ShapeException;
+import ai.winnow.ir.KvPacking;
 import ai.winnow.ir.KvPlane;
 import ai.winnow.ir.KvShape;
+import ai.winnow.ir.PackedFormat;
 import ai.winnow.tensor.Layout;
 import ai.winnow.tensor.Tensor;
 import ai.winnow.tensor.TensorSpec;
@@ -12,8 +15,13 @@ import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 
-/** The pages of a cache: keys, values and planes of the same number, how many have each, and which nobody has. */
+/**
+ * The pages of a cache: keys, values and planes of the same number, how many have each, and which nobody has. A negative number stands for a packed page ({@link
+ * PackedFormat#entry}); both kinds share the budget of bytes.
+ */
 final class KvPool {
 
     private final KvShape shape;
@@ -30,8 +38,14 @@ final class KvPool {
     /** How many heads of sequences have each page. */
     private final int[] holders;
 
+    private final @Nullable PackedPages packed;
+
     /** @throws BackendException if the budget does not hold one page for each layer and head */
-    KvPool(KvShape shape, Collection<KvPlane> declared, long byteBudget, Arena arena) {
+    KvPool(KvShape shape, Collection<KvPlane> declared, @Nullable KvPacking packing, long byteBudget, Arena arena) {
+        if (packing != null && !declared.isEmpty()) {
+            throw new ShapeException(
+                    "what is kept beside keys, " + declared + ", does not go with pages that are packed");
+        }
         this.shape = shape;
         this.bytesOfPage = 2 * shape.pageBytes()
                 + declared.stream().mapToLong(KvPlane::pageBytes).sum();
@@ -56,6 +70,17 @@ final class KvPool {
         for (int page = pages - 1; page >= 0; page--) {
             free[freeCount++] = page;
         }
+        PackedFormat format = packing == null ? null : new PackedFormat(shape, packing);
+        this.packed = format == null ? null : new PackedPages(format, bytes() / format.bytes(), arena);
+    }
+
+    private PackedPages packed() {
+        return Objects.requireNonNull(packed, "a page is packed in a cache that packs none");
+    }
+
+    /** The pool of packed pages; there must be one. */
+    Tensor packedPages() {
+        return packed().pool();
     }
 
     Tensor keys() {
@@ -78,12 +103,17 @@ final class KvPool {
         return free.length;
     }
 
+    /** Pages that can be taken: those that nobody has, as far as packed pages leave bytes for them. */
     int free() {
-        return freeCount;
+        return packed == null ? freeCount : (int) Math.min(freeCount, bytesLeft() / bytesOfPage);
     }
 
-    long bytesOfPage() {
-        return bytesOfPage;
+    private long bytesLeft() {
+        return bytes() - (pages() - freeCount) * bytesOfPage - packed().taken();
+    }
+
+    long bytesOf(int page) {
+        return page < 0 ? packed().pageBytes() : bytesOfPage;
     }
 
     long bytes() {
@@ -99,25 +129,58 @@ final class KvPool {
 
     /** One more head has {@code page}. */
     void share(int page) {
-        holders[page]++;
+        if (page < 0) {
+            packed().share(PackedFormat.entry(page));
+        } else {
+            holders[page]++;
+        }
     }
 
     /** One head less has it. */
     void release(int page) {
-        if (--holders[page] == 0) {
+        if (page < 0) {
+            packed().release(PackedFormat.entry(page));
+        } else if (--holders[page] == 0) {
             free[freeCount++] = page;
         }
     }
 
-    int holders(int page) {
-        return holders[page];
+    /** How many may write to a page once they alone have it: none to a packed one. */
+    int writers(int page) {
+        return page < 0 ? Integer.MAX_VALUE : holders[page];
     }
 
+    /** Whether a page must be left for a copy before it is written to. */
     boolean isShared(int page) {
-        return holders[page] > 1;
+        return page < 0 || holders[page] > 1;
     }
 
+    /**
+     * Packs a page for one of its holders, who leaves it.
+     *
+     * @return what stands for the packed page; {@code page} itself if it does not fit in one
+     */
+    int pack(int page) {
+        int to = packed().pack(keys, values, page);
+        if (to < 0) {
+            return page;
+        }
+        release(page);
+        return PackedFormat.entry(to);
+    }
+
+    /** Whether {@link #pack} has room: a page that others keep needs bytes beside it. */
+    boolean canPack(int page) {
+        long left = bytesLeft() + (isShared(page) ? 0 : bytesOfPage);
+        return !packed().isFull() && left >= packed().pageBytes();
+    }
+
+    /** Copies a page; of a packed one its rows as they were pruned. */
     void copy(int from, int to) {
+        if (from < 0) {
+            packed().unpack(PackedFormat.entry(from), keys, values, to);
+            return;
+        }
         copy(keys, shape.pageBytes(), from, to);
         copy(values, shape.pageBytes(), from, to);
         planes.forEach((plane, pool) -> copy(pool, plane.pageBytes(), from, to));

@@ -1,10 +1,12 @@
 package ai.winnow.runtime;
 
 import ai.winnow.architecture.Dimensions;
+import ai.winnow.ir.KvPacking;
 import ai.winnow.ir.KvPlane;
 import ai.winnow.ir.KvRetain;
 import ai.winnow.ir.KvShape;
 import ai.winnow.ir.Node;
+import ai.winnow.ir.PackedFormat;
 import ai.winnow.ir.Phase;
 import ai.winnow.ir.Site;
 import java.util.ArrayList;
@@ -102,6 +104,7 @@ final class Explanation {
                     plane.dtype(),
                     plane.unit() == 1 ? "each key" : "each " + plane.unit() + " keys");
         }
+        model.plan().packing().ifPresent(this::packing);
         KvBound bound = KvBound.of(plan.graph());
         if (bound.read() < bound.dense()) {
             line(
@@ -109,6 +112,22 @@ final class Explanation {
                             + " what dense attention reads",
                     model.limits().contextLength(), mebi(Math.round(bound.read())), 100 * bound.read() / bound.dense());
         }
+    }
+
+    private void packing(KvPacking packing) {
+        KvShape shape = model.definition().kvShape(model.limits());
+        PackedFormat format = new PackedFormat(shape, packing);
+        int width = shape.headDim();
+        line(
+                "  packed: of each key %d and of each value %d of %d numbers are kept, but for the newest %d to %d rows; a page takes"
+                        + " %d instead of %d bytes",
+                KvPacking.kept(packing.keySparsity(), width),
+                KvPacking.kept(packing.valueSparsity(), width),
+                width,
+                packing.residual(),
+                packing.residual() + packing.unit() - 1,
+                format.bytes(),
+                2 * shape.pageBytes());
     }
 
     private void steps(Plan.PhasePlan plan) {

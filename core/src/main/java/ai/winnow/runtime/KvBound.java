@@ -6,6 +6,7 @@ import ai.winnow.ir.KeyLists;
 import ai.winnow.ir.KeyRule;
 import ai.winnow.ir.KvShape;
 import ai.winnow.ir.Node;
+import ai.winnow.ir.PackedAttention;
 import ai.winnow.ir.ScoreKeys;
 import ai.winnow.ir.ScoredAttention;
 import ai.winnow.ir.SelectKeys;
@@ -41,6 +42,10 @@ record KvBound(double dense, double read) {
                     dense += bytes(attention, seen(attention));
                     read += bytes(attention, seen(attention));
                 }
+                case PackedAttention packed -> {
+                    dense += bytes(packed.attention(), seen(packed.attention()));
+                    read += bytes(packed);
+                }
                 case ScoredAttention scored -> {
                     dense +=
                             bytes(scored.attention(), scored.attention().shape().contextLength());
@@ -66,6 +71,17 @@ record KvBound(double dense, double read) {
     private static double bytes(Attention attention, long keys) {
         KvShape shape = attention.shape();
         return 2.0 * shape.dtype().bytes(shape.rowElements()) * shape.heads() * keys;
+    }
+
+    /** Of a full context, if all pages fit that are to be packed. */
+    private static double bytes(PackedAttention packed) {
+        Attention attention = packed.attention();
+        KvShape shape = attention.shape();
+        int first = shape.contextLength() - seen(attention);
+        int rows = packed.packing().due(shape.contextLength(), 0);
+        int pages = Math.max(0, rows - first + KvShape.PAGE_ROWS - 1) / KvShape.PAGE_ROWS;
+        double tail = bytes(attention, shape.contextLength() - Math.max(rows, first));
+        return tail + (double) packed.format().bytes() * shape.heads() * pages;
     }
 
     /** The most keys of a key-value head that its lists name. */

@@ -6,6 +6,8 @@ import ai.winnow.ir.KeyLists;
 import ai.winnow.ir.KvShape;
 import ai.winnow.ir.Node;
 import ai.winnow.ir.Op;
+import ai.winnow.ir.PackedAttention;
+import ai.winnow.ir.PackedFormat;
 import ai.winnow.ir.Role;
 import ai.winnow.ir.ScoreKeys;
 import ai.winnow.ir.ScoredAttention;
@@ -68,6 +70,7 @@ public final class KvTraffic implements NodeObserver {
         // An op that reads parts of the cache adds its case here.
         switch (node.op()) {
             case Attention attention -> count(attention, operands, 1, null);
+            case PackedAttention packed -> count(packed, operands);
             case ScoredAttention scored -> count(scored.attention(), operands, 1, null);
             case SparseAttention sparse -> count(sparse.attention(), operands, SparseAttention.CACHE, sparse.keys());
             default -> unknown = node.op();
@@ -103,6 +106,35 @@ public final class KvTraffic implements NodeObserver {
                 }
             }
         });
+    }
+
+    /** A packed page is read whole, also where a window begins in it. */
+    private void count(PackedAttention packed, Operands operands) {
+        Attention attention = packed.attention();
+        KvShape shape = attention.shape();
+        PackedFormat format = packed.format();
+        double rowBytes = 2 * (double) shape.dtype().bytes(shape.rowElements());
+        MemorySegment indptr = operands.in(2);
+        for (int row = 0; row < operands.inRows(0); row++) {
+            int sequence = operands.in(1).getAtIndex(ValueLayout.JAVA_INT, row);
+            int first = indptr.getAtIndex(ValueLayout.JAVA_INT, sequence);
+            int slot = operands.in(3).getAtIndex(ValueLayout.JAVA_INT, sequence);
+            for (int head = 0; head < shape.heads(); head++) {
+                int index = shape.headIndex(slot, attention.layer(), head);
+                int end = operands.in(7).getAtIndex(ValueLayout.JAVA_INT, index) + row - first + 1;
+                int begin = attention.window() > 0 ? Math.max(0, end - attention.window()) : 0;
+                dense += end * rowBytes;
+                for (int page = begin / KvShape.PAGE_ROWS; page * KvShape.PAGE_ROWS < end; page++) {
+                    int number =
+                            operands.in(6).getAtIndex(ValueLayout.JAVA_INT, (long) index * shape.pagesPerHead() + page);
+                    int from = Math.max(begin, page * KvShape.PAGE_ROWS);
+                    int to = Math.min(end, (page + 1) * KvShape.PAGE_ROWS);
+                    read += number < 0
+                            ? format.used(operands.in(PackedAttention.PACKED), PackedFormat.entry(number))
+                            : (to - from) * rowBytes;
+                }
+            }
+        }
     }
 
     /** What is kept beside the keys of each head counts once a tile: further lists of the head are taken to find it in a cache. */

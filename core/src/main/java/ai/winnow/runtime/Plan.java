@@ -2,18 +2,23 @@ package ai.winnow.runtime;
 
 import ai.winnow.ShapeException;
 import ai.winnow.ir.Graph;
+import ai.winnow.ir.KvPacking;
 import ai.winnow.ir.KvPlane;
 import ai.winnow.ir.KvRetain;
 import ai.winnow.ir.Node;
+import ai.winnow.ir.PackedAttention;
 import ai.winnow.ir.Phase;
+import ai.winnow.ir.Role;
 import ai.winnow.ir.Value;
 import ai.winnow.kernel.Kernel;
 import ai.winnow.tensor.Layout;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.stream.Collectors;
 
 /**
  * Graphs bound to kernels, with the layout of each weight and the place of each value in memory. Immutable; any number of
@@ -60,6 +65,23 @@ public record Plan(Map<Phase, PhasePlan> phases, long activationBytes, long scra
     /** Whether a graph drops rows of the cache after a step. */
     public boolean drops() {
         return phases.values().stream().anyMatch(phase -> KvRetain.layers(phase.graph()).length > 0);
+    }
+
+    /**
+     * How the graphs want their cache to be packed, if at all.
+     *
+     * @throws ShapeException if they do not agree
+     */
+    public Optional<KvPacking> packing() {
+        Set<Optional<KvPacking>> wishes = phases.values().stream()
+                .filter(phase -> !phase.graph().at(Role.ATTENTION).isEmpty())
+                .map(phase -> PackedAttention.of(phase.graph()))
+                .collect(Collectors.toSet());
+        if (wishes.size() > 1) {
+            throw new ShapeException(
+                    "the phases of this model want their cache to be packed in different ways: " + wishes);
+        }
+        return wishes.stream().findFirst().flatMap(wish -> wish);
     }
 
     /**

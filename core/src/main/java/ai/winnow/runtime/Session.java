@@ -2,8 +2,10 @@ package ai.winnow.runtime;
 
 import ai.winnow.BackendException;
 import ai.winnow.ShapeException;
+import ai.winnow.ir.KvPacking;
 import ai.winnow.ir.KvPlane;
 import ai.winnow.ir.KvRetain;
+import ai.winnow.ir.PackedFormat;
 import ai.winnow.ir.Phase;
 import ai.winnow.ir.StandardInputs;
 import ai.winnow.kernel.Workers;
@@ -52,7 +54,8 @@ public final class Session implements AutoCloseable {
         int sequences = model.limits().maxSequences();
         int tokens = model.limits().maxTokens();
         Set<KvPlane> planes = model.plan().planes();
-        this.cache = new KvCache(model.definition().kvShape(model.limits()), planes, model.kvBytes());
+        KvPacking packing = model.plan().packing().orElse(null);
+        this.cache = new KvCache(model.definition().kvShape(model.limits()), planes, packing, model.kvBytes());
         try {
             declare(StandardInputs.TOKENS, 1);
             declare(StandardInputs.SEQUENCES, 1);
@@ -69,6 +72,9 @@ public final class Session implements AutoCloseable {
             inputs.put("kv.lengths", cache.lengths());
             inputs.put(StandardInputs.Kv.SETTLED, cache.settled());
             planes.forEach(plane -> inputs.put(plane.inputName(), cache.plane(plane)));
+            if (packing != null) {
+                inputs.put(PackedFormat.INPUT, cache.packedPages());
+            }
             Plan plan = model.plan();
             this.eviction = new Eviction(plan, cache, arena);
             inputs.put(KvRetain.inputName(), eviction.marks());
@@ -190,6 +196,9 @@ public final class Session implements AutoCloseable {
                 Logits logits =
                         event.isEnabled() ? recorded(event, phase, graph, step) : run(phase, graph, step, observer);
                 done = true;
+                for (int slot : step.slots) {
+                    cache.pack(slot);
+                }
                 return logits;
             } finally {
                 if (!done) {

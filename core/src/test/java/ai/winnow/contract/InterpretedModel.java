@@ -5,6 +5,8 @@ import ai.winnow.ir.Graph;
 import ai.winnow.ir.KvPlane;
 import ai.winnow.ir.KvRetain;
 import ai.winnow.ir.KvShape;
+import ai.winnow.ir.PackedAttention;
+import ai.winnow.ir.PackedFormat;
 import ai.winnow.ir.Phase;
 import ai.winnow.ir.StandardInputs;
 import ai.winnow.ir.StepLimits;
@@ -68,6 +70,12 @@ public final class InterpretedModel {
                         plane.inputName(),
                         name -> Tensor.allocate(arena, plane.dtype(), pages, plane.width(), plane.units()));
             }
+        }
+        for (Graph graph : graphs.values()) {
+            PackedAttention.of(graph)
+                    .map(packing -> new PackedFormat(shape, packing))
+                    .ifPresent(format -> cache.put(
+                            PackedFormat.INPUT, Tensor.allocate(arena, DType.I8, 1, format.bytes()))); // none is packed
         }
         int[] table = IntStream.range(0, pages).map(page -> pages - 1 - page).toArray();
         cache.put("kv.keys", Tensor.allocate(arena, shape.dtype(), pages, KvShape.PAGE_ROWS, shape.rowElements()));

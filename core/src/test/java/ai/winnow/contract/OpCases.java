@@ -50,6 +50,7 @@ public final class OpCases {
         cases.addAll(MethodCases.all());
         cases.addAll(KeyListCases.all());
         cases.addAll(PlaneCases.all());
+        cases.addAll(PackedCases.all());
         return List.copyOf(cases);
     }
 

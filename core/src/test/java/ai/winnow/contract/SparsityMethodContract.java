@@ -84,6 +84,11 @@ public abstract class SparsityMethodContract {
         return List.of(TinyModel.llama(1), TinyModel.tied(2), TinyModel.biased(3));
     }
 
+    /** The prompt behind which the error must grow: long enough for the method to act. */
+    protected int[] prompt() {
+        return PROMPT;
+    }
+
     /** How much smaller the error may be at a strength than at the one before: random models have luck. */
     protected double luck() {
         return 0.9;
@@ -150,10 +155,10 @@ public abstract class SparsityMethodContract {
     public void outputsAreFiniteAndTheErrorGrowsWithStrength() {
         for (TinyModel tiny : models()) {
             try (SparseModel dense = dense(tiny)) {
-                float[][] expected = logits(dense);
+                float[][] expected = logits(dense, prompt());
                 double before = 0;
                 for (SparsityMethod method : ladder()) {
-                    float[][] found = logits(dense, prepare(dense, method));
+                    float[][] found = logits(dense, prepare(dense, method), prompt());
                     for (float[] row : found) {
                         for (float logit : row) {
                             assertThat(Float.isFinite(logit)).as(method.spec()).isTrue();
@@ -305,8 +310,12 @@ public abstract class SparsityMethodContract {
     }
 
     private static float[][] logits(SparseModel dense, Prepared prepared) {
+        return logits(dense, prepared, PROMPT);
+    }
+
+    private static float[][] logits(SparseModel dense, Prepared prepared, int[] prompt) {
         try (SparseModel model = with(dense, prepared)) {
-            return logits(model);
+            return logits(model, prompt);
         }
     }
 

@@ -35,7 +35,8 @@ class PolicyPairsTest {
             "double-sparsity:budget=6,factor=2,dense=1,from=0,per-head=false",
                     "double-sparsity:budget=4096,factor=2,dense=1,from=0,per-head=false",
             "ssa:block=16,blocks=2", "ssa:block=16,blocks=4096",
-            "tca-attention:tau=0,block=4,mu=0,window=2,sink=1", "tca-attention:tau=1,block=4,mu=0,window=2,sink=1");
+            "tca-attention:tau=0,block=4,mu=0,window=2,sink=1", "tca-attention:tau=1,block=4,mu=0,window=2,sink=1",
+            "mustafar:keys=0.7,values=0.7,residual=0,unit=64", "mustafar:keys=0,values=0");
 
     private static final List<String> ACTIVATION = List.of("teal:0.5", "cats:0.5", "wina:0.5,rotate=false");
 
@@ -83,14 +84,14 @@ class PolicyPairsTest {
         }
     }
 
-    /** After a prompt of 40 tokens and 3 more. */
+    /** After a prompt of 70 tokens and 3 more. */
     private static float[] logits(SparseModel dense, String text) {
         SparsityPolicy policy = SparsityPolicy.parse(text, METHODS);
         CalibrationData data = CalibrationData.of(TinyModel.windows(11, 2, 30));
         try (SparseModel sparse = dense.withPolicy(policy, CalibrationRun.calibrate(dense, policy, data));
                 Session session = sparse.newSession()) {
             SequenceId sequence = session.open();
-            int[] prompt = TinyModel.windows(12, 1, 40).getFirst();
+            int[] prompt = TinyModel.windows(12, 1, 70).getFirst();
             session.run(Phase.PREFILL, Batch.of(sequence, prompt));
             float[] logits = {};
             for (int token : new int[] {3, 1, 4}) {

@@ -102,6 +102,9 @@ public final class Compare {
         all.add(MethodAttentionProblem.doubleSparsity(32, 8, 128, 32768, false));
         all.add(MethodAttentionProblem.doubleSparsity(32, 8, 128, 32768, true));
         all.add(MethodAttentionProblem.tidalDecode(16, 32, 8, 128, 32768, 1024));
+        for (DType type : List.of(DType.F32, DType.BF16)) {
+            all.add(MethodAttentionProblem.mustafar(32, 8, 128, 32768, type, 0.7f));
+        }
         all.add(MethodAttentionProblem.denseDoubleSparsity(32, 8, 128, 32768, 512));
         all.add(MethodAttentionProblem.denseTidalDecode(16, 32, 8, 128, 32768, 512));
         all.addAll(smallOps());

@@ -6,8 +6,11 @@ import ai.winnow.ir.Attention;
 import ai.winnow.ir.Graph;
 import ai.winnow.ir.GraphBuilder;
 import ai.winnow.ir.KvAppend;
+import ai.winnow.ir.KvPacking;
 import ai.winnow.ir.KvPlane;
 import ai.winnow.ir.KvShape;
+import ai.winnow.ir.PackedAttention;
+import ai.winnow.ir.PackedFormat;
 import ai.winnow.ir.Phase;
 import ai.winnow.ir.Role;
 import ai.winnow.ir.Site;
@@ -22,6 +25,7 @@ import ai.winnow.runtime.GraphRunner;
 import ai.winnow.runtime.Weights;
 import ai.winnow.sparsity.attention.doublesparsity.DoubleSparsity;
 import ai.winnow.sparsity.attention.doublesparsity.DoubleSparsity.Ranking;
+import ai.winnow.sparsity.attention.mustafar.Mustafar;
 import ai.winnow.sparsity.attention.tidaldecode.TidalDecode;
 import ai.winnow.tensor.DType;
 import ai.winnow.tensor.Layout;
@@ -37,10 +41,12 @@ import java.util.Map;
 import java.util.SplittableRandom;
 import java.util.TreeMap;
 import java.util.stream.IntStream;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Attention of all layers of a model for one token of a long sequence, under a method: the graph that it makes of appending and attending,
- * planned and run as a model's, beside the same graph without it. Both read the same cache of random keys and values.
+ * planned and run as a model's, beside the same graph without it. Both read the same cache of random keys and values, or, where the method packs it, one of the
+ * same numbers before they were packed.
  *
  * @param length tokens of the sequence, the one of the step included
  * @param share of the bytes of keys and values that is left to read, what is kept beside them included
@@ -110,6 +116,22 @@ record MethodAttentionProblem(
         return new MethodAttentionProblem(label, shape, length, queryHeads, TidalDecode.of(budget), Map.of(), share);
     }
 
+    /** One layer; all rows that are due are packed. */
+    static MethodAttentionProblem mustafar(
+            int queryHeads, int heads, int headDim, int context, DType type, float sparsity) {
+        KvShape shape = new KvShape(1, heads, headDim, 1, context, type);
+        KvPacking packing = new KvPacking(sparsity, sparsity, 32, KvPacking.UNIT);
+        PackedFormat format = new PackedFormat(shape, packing);
+        int packed = packing.due(context - 1, 0);
+        long numbers = 2L * packed * KvPacking.kept(sparsity, headDim);
+        double bytes = (double) format.keyNumbers() * packed / KvShape.PAGE_ROWS
+                + type.bytes(numbers + 2L * (context - packed) * headDim);
+        double share = bytes / type.bytes(2L * context * headDim);
+        Label label = label("mustafar", shape, context, queryHeads).with("sparsity", sparsity);
+        SparsityMethod method = new Mustafar(sparsity, sparsity, packing.residual(), packing.unit());
+        return new MethodAttentionProblem(label, shape, context, queryHeads, method, Map.of(), share);
+    }
+
     private static Label label(String method, KvShape shape, int length, int queryHeads) {
         return Label.of("method-attention", shape.dtype(), length + "x" + shape.headDim())
                 .with("method", method)
@@ -124,12 +146,17 @@ record MethodAttentionProblem(
         Graph sparse = rewritten(dense);
         double bytes = 2.0 * shape.pageBytes() * pages();
         Sequence sequence = new Sequence(sparse, bytes * share);
-        List<GraphRunner> whole = sequence.runners(dense, ours);
+        // A packed cache has no pages left for the dense graph.
+        Sequence unpacked = PackedAttention.of(sparse).isPresent() ? new Sequence(dense, bytes) : sequence;
+        List<GraphRunner> whole = unpacked.runners(dense, ours);
         List<GraphRunner> runners = sequence.runners(sparse, ours);
         Subject subject = rotation(runners, () -> {
             whole.forEach(GraphRunner::close);
             runners.forEach(GraphRunner::close);
             sequence.close();
+            if (unpacked != sequence) {
+                unpacked.close();
+            }
         });
         // Closed with ours, whose memory it is.
         Dense beside = new Dense(label.toString(), rotation(whole, () -> {}), null);
@@ -203,9 +230,12 @@ record MethodAttentionProblem(
         private final List<KvCache> caches = new ArrayList<>();
         private final Map<String, Tensor> inputs = new HashMap<>();
         private final Weights weights = new Weights(new NoWeights()).overlay(artefact);
+        private final List<KvPlane> planes;
+        private final @Nullable KvPacking packing;
 
         Sequence(Graph graph, double bytes) {
-            List<KvPlane> planes = KvPlane.of(graph);
+            planes = KvPlane.of(graph);
+            packing = PackedAttention.of(graph).orElse(null);
             SplittableRandom random = new SplittableRandom(5);
             float[] numbers = new float[PERIOD];
             for (int i = 0; i < PERIOD; i++) {
@@ -213,7 +243,7 @@ record MethodAttentionProblem(
             }
             int rows = length - 1;
             for (int copy = Rotation.copies((long) bytes); copy > 0; copy--) {
-                KvCache cache = new KvCache(shape, planes, Long.MAX_VALUE);
+                KvCache cache = new KvCache(shape, planes, packing, Long.MAX_VALUE);
                 caches.add(cache);
                 int slot = cache.open();
                 cache.reserve(new int[] {slot}, new int[] {rows});
@@ -222,6 +252,7 @@ record MethodAttentionProblem(
                 fill(cache.keys(), pages(), numbers);
                 fill(cache.values(), pages(), numbers);
                 planes.forEach(plane -> fill(cache.plane(plane), pages(), numbers));
+                cache.pack(slot);
             }
             long width = (long) shape.heads() * shape.headDim();
             inputs.put("query", normal(random, (long) queryHeads * shape.headDim()));
@@ -252,8 +283,11 @@ record MethodAttentionProblem(
             all.put("kv.values", cache.values());
             all.put("kv.table", cache.table());
             all.put("kv.lengths", cache.lengths());
-            for (KvPlane plane : KvPlane.of(rewritten(graph()))) {
+            for (KvPlane plane : planes) {
                 all.put(plane.inputName(), cache.plane(plane));
+            }
+            if (packing != null) {
+                all.put(PackedFormat.INPUT, cache.packedPages());
             }
             return all;
         }

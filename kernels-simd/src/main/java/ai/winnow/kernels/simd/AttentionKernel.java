@@ -2,6 +2,7 @@ package ai.winnow.kernels.simd;
 
 import ai.winnow.ir.Attention;
 import ai.winnow.ir.KvShape;
+import ai.winnow.ir.PackedAttention;
 import ai.winnow.kernel.Kernel;
 import ai.winnow.kernel.Workers;
 import ai.winnow.kernel.Workspace;
@@ -30,6 +31,7 @@ final class AttentionKernel implements Kernel, Workers.Task {
 
     private final RowAttention single;
     private final @Nullable TileAttention tiled;
+    private final @Nullable PackedRows packed;
     private final long partBytes;
 
     /** @param maxRows of all sequences */
@@ -39,17 +41,28 @@ final class AttentionKernel implements Kernel, Workers.Task {
 
     /** @param cache which operand {@code sequence} is; the others of the cache follow */
     AttentionKernel(Attention op, int maxRows, int cache) {
+        this(op, maxRows, cache, null);
+    }
+
+    /** Attention over a cache that has packed pages too. */
+    AttentionKernel(PackedAttention op, int maxRows) {
+        this(op.attention(), maxRows, 1, op);
+    }
+
+    private AttentionKernel(Attention op, int maxRows, int cache, @Nullable PackedAttention packing) {
         this.op = op;
         this.shape = op.shape();
         this.cache = cache;
         this.single = new RowAttention(op);
         this.tiled = maxRows >= TILED_ROWS && TileAttention.takes(shape.headDim()) ? new TileAttention(op) : null;
-        this.partBytes = Math.max(single.scratchBytes(), tiled == null ? 0 : tiled.scratchBytes());
+        long denseBytes = Math.max(single.scratchBytes(), tiled == null ? 0 : tiled.scratchBytes());
+        this.packed = packing == null ? null : new PackedRows(packing, single, tiled, denseBytes);
+        this.partBytes = packed == null ? denseBytes : packed.scratchBytes();
     }
 
     @Override
     public String name() {
-        return PageRows.type(shape.dtype()) + "Attention";
+        return PageRows.type(shape.dtype()) + (packed == null ? "Attention" : "PackedAttention");
     }
 
     @Override
@@ -137,8 +150,15 @@ final class AttentionKernel implements Kernel, Workers.Task {
         long table = Memory.address(operands.in(cache + 5), 4 * entry, 4L * shape.pagesPerHead());
         MemorySegment keys = operands.in(cache + 3);
         MemorySegment values = operands.in(cache + 4);
-        if (tiled == null || rows == 1) {
-            int begin = op.window() > 0 ? Math.max(0, end - op.window()) : 0;
+        int begin = op.window() > 0 ? Math.max(0, end - op.window()) : 0;
+        if (packed != null && PackedRows.any(table, begin, end)) {
+            MemorySegment pool = operands.in(PackedAttention.PACKED);
+            if (tiled == null || rows == 1) {
+                packed.attend(query, out, keys, values, pool, table, begin, end, scratch);
+            } else {
+                packed.attend(query, out, rowBytes, rows, keys, values, pool, table, end, scratch);
+            }
+        } else if (tiled == null || rows == 1) {
             single.attend(query, out, keys, values, table, begin, end, scratch);
         } else {
             tiled.attend(query, out, rowBytes, rows, keys, values, table, end, scratch);

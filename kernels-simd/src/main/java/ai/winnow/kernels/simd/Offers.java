@@ -11,6 +11,7 @@ import ai.winnow.ir.KvPlaneAppend;
 import ai.winnow.ir.LayerNorm;
 import ai.winnow.ir.Linear;
 import ai.winnow.ir.MaskedLinear;
+import ai.winnow.ir.PackedAttention;
 import ai.winnow.ir.Primitive.Binary;
 import ai.winnow.ir.Primitive.Gather;
 import ai.winnow.ir.Primitive.Scatter;
@@ -49,6 +50,7 @@ final class Offers {
             case SparseLinear op -> sparseLinear(request, op);
             case MaskedLinear op -> maskedLinear(request, op);
             case Attention op -> Support.of(new AttentionKernel(op, maxRows(request)));
+            case PackedAttention op -> Support.of(new AttentionKernel(op, maxRows(request)));
             case SparseAttention op -> Support.of(new SparseAttentionKernel(op, maxRows(request)));
             case ScoredAttention op -> Support.of(new ScoredAttentionKernel(op));
             case AttendedKeys op -> Support.of(new AttendedKeysKernel(op));

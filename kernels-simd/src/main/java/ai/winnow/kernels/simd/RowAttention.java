@@ -191,6 +191,16 @@ final class RowAttention {
         return ALL.get(FLOAT, state + 4L * (g % heads)) + (float) (Math.log(total) / Math.log(2));
     }
 
+    /** The greatest score of query head {@code g}, in units of log 2, after the last page. */
+    float greatest(int g, long scratch) {
+        return ALL.get(FLOAT, scratch + statesAt + (long) g / heads * HeadSoftmax.STATE_BYTES + 4L * (g % heads));
+    }
+
+    /** The sum of its weights relative to that one. */
+    float total(int g, long scratch) {
+        return HeadSoftmax.total(scratch + statesAt + (long) g / heads * HeadSoftmax.STATE_BYTES, g % heads, heads);
+    }
+
     private long address(MemorySegment pool, long table, int page) {
         long index = ALL.get(INT, table + 4L * page);
         return Memory.address(pool, index * shape.pageBytes(), shape.pageBytes());
