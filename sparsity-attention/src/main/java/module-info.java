@@ -1,3 +1,4 @@
+import ai.winnow.sparsity.attention.dhsa.DhsaProvider;
 import ai.winnow.sparsity.attention.doublesparsity.DoubleSparsityProvider;
 import ai.winnow.sparsity.attention.mustafar.MustafarProvider;
 import ai.winnow.sparsity.attention.ssa.SsaProvider;
@@ -10,6 +11,7 @@ import org.jspecify.annotations.NullMarked;
 module ai.winnow.sparsity.attention {
     requires transitive ai.winnow.core;
 
+    exports ai.winnow.sparsity.attention.dhsa;
     exports ai.winnow.sparsity.attention.doublesparsity;
     exports ai.winnow.sparsity.attention.mustafar;
     exports ai.winnow.sparsity.attention.ssa;
@@ -17,6 +19,7 @@ module ai.winnow.sparsity.attention {
     exports ai.winnow.sparsity.attention.tidaldecode;
 
     provides ai.winnow.method.MethodProvider with
+            DhsaProvider,
             DoubleSparsityProvider,
             MustafarProvider,
             SsaProvider,

@@ -90,7 +90,7 @@ public final class Inference {
     }
 
     /** Requires the inputs from {@code from} on to be the table and the lengths of a cache. */
-    private static void requireTables(Op op, List<TensorSpec> inputs, int from, KvShape shape) {
+    public static void requireTables(Op op, List<TensorSpec> inputs, int from, KvShape shape) {
         TensorSpec lengths = TensorSpec.of(DType.I32, shape.slots(), shape.layers(), shape.heads());
         require(
                 inputs.get(from + 1).equals(lengths),

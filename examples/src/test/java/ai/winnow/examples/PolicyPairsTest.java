@@ -34,6 +34,8 @@ class PolicyPairsTest {
                     "double-sparsity:budget=4096,factor=2,dense=0,from=0,per-head=true",
             "double-sparsity:budget=6,factor=2,dense=1,from=0,per-head=false",
                     "double-sparsity:budget=4096,factor=2,dense=1,from=0,per-head=false",
+            "dhsa:budget=8,block=4,boundaries=fixed,chunk=4,local=4,global=1,tail=0",
+                    "dhsa:budget=4096,block=4,boundaries=fixed,chunk=4,local=4,global=1,tail=0",
             "ssa:block=16,blocks=2", "ssa:block=16,blocks=4096",
             "tca-attention:tau=0,block=4,mu=0,window=2,sink=1", "tca-attention:tau=1,block=4,mu=0,window=2,sink=1",
             "mustafar:keys=0.7,values=0.7,residual=0,unit=64", "mustafar:keys=0,values=0");
@@ -69,7 +71,8 @@ class PolicyPairsTest {
 
     static Stream<Arguments> rivals() {
         return ATTENTION.keySet().stream()
-                .filter(each -> !each.startsWith("tidal"))
+                // DHSA chooses in prefill, TidalDecode in decoding.
+                .filter(each -> !each.startsWith("tidal") && !each.startsWith("dhsa"))
                 .map(each -> Arguments.of(each, "tidal-decode:budget=6,select=0"));
     }
 
