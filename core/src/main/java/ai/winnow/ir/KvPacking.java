@@ -44,12 +44,8 @@ public record KvPacking(float keySparsity, float valueSparsity, int residual, in
         return width - threshold(sparsity, width) + 1;
     }
 
-    /**
-     * How many of {@code rows} rows are to be packed.
-     *
-     * @param packed rows that are packed, or were found not to fit
-     */
-    public int due(int rows, int packed) {
-        return Math.max(0, (rows - residual - packed) / unit * unit);
+    /** How many of {@code rows} rows, from the first on, are to be packed. */
+    public int due(int rows) {
+        return Math.max(0, (rows - residual) / unit * unit);
     }
 }

@@ -15,8 +15,9 @@ import java.util.List;
  * <p>Only for layers without a window: rows behind one that was dropped are nearer to one another than their positions are.
  *
  * @param keys one tile for all rows that a sequence has in the step, a list a key-value head; rows of this step may be named
+ * @param recent how many of the last rows of a head are kept for their place only: a later step decides about them
  */
-public record KvRetain(KeyLists keys, int layer) implements Fused.Defined {
+public record KvRetain(KeyLists keys, int layer, int recent) implements Fused.Defined {
 
     private static final String MARKS = "kv.marks";
 
@@ -25,6 +26,8 @@ public record KvRetain(KeyLists keys, int layer) implements Fused.Defined {
 
     public KvRetain {
         KeyLists given = keys;
+        int last = recent;
+        Inference.require(last >= 0, () -> "there cannot be " + last + " recent rows");
         Inference.require(
                 given.lists() == given.shape().heads(),
                 () -> "a head keeps the rows of one list, there are " + given.lists() + " lists for "
@@ -52,13 +55,31 @@ public record KvRetain(KeyLists keys, int layer) implements Fused.Defined {
         return MARKS;
     }
 
-    /** The layers whose heads drop rows after a step of {@code graph}, ascending. */
-    public static int[] layers(Graph graph) {
-        return graph.nodes().stream()
+    /**
+     * What the heads of some layers drop after a step of {@code graph}, each layer once.
+     *
+     * @throws ai.winnow.ShapeException if two ops decide for one layer
+     */
+    public static List<KvRetain> of(Graph graph) {
+        List<KvRetain> all = graph.nodes().stream()
                 .filter(node -> node.op() instanceof KvRetain)
-                .mapToInt(node -> ((KvRetain) node.op()).layer())
-                .sorted()
-                .toArray();
+                .map(node -> (KvRetain) node.op())
+                .toList();
+        Inference.require(
+                all.stream().mapToInt(KvRetain::layer).distinct().count() == all.size(),
+                () -> "two ops decide what the heads of one layer keep: " + all);
+        return all;
+    }
+
+    /** How many rows the last piece of a prompt should have, so that as many can probe what is kept; 1 where none do. */
+    public static int probes(Graph graph) {
+        return of(graph).isEmpty()
+                ? 1
+                : graph.nodes().stream()
+                        .filter(node -> node.op() instanceof AttendedKeys)
+                        .mapToInt(node -> ((AttendedKeys) node.op()).probes())
+                        .max()
+                        .orElse(1);
     }
 
     @Override

@@ -64,7 +64,7 @@ public record StandardInputs(
 
         public static final String POOL = "kv.pool";
 
-        /** I32 [slots, layers, heads]: how many rows a head had left when it last dropped some; 0 if it never has. */
+        /** I32 [slots, layers, heads]: how many of a head's first rows are decided: chosen when it last dropped some; 0 if it never has. */
         public static final String SETTLED = "kv.settled";
 
         public static Kv declare(GraphBuilder builder, KvShape shape) {

@@ -26,27 +26,32 @@ final class KeptRows {
         Arrays.fill(kept, NONE);
     }
 
-    /** I32 {@code [slots, layers, heads]}: rows that each head had left when it last dropped some. */
+    /** I32 {@code [slots, layers, heads]}: rows of each head, from the first on, that were chosen when it last dropped some. */
     Tensor settled() {
         return settled;
     }
 
-    /** The head has rows at {@code positions}, and all from {@code end} on. */
-    void set(int head, int[] positions, int end) {
+    /** The head has rows at {@code positions}, of which the first {@code decided} were chosen, and all from {@code end} on. */
+    void set(int head, int[] positions, int end, int decided) {
         kept[head] = positions;
         upTo[head] = end;
-        settled.segment().setAtIndex(ValueLayout.JAVA_INT, head, positions.length);
+        settled.segment().setAtIndex(ValueLayout.JAVA_INT, head, decided);
     }
 
     void copy(int from, int to) {
-        set(to, kept[from], upTo[from]);
+        set(to, kept[from], upTo[from], decided(from));
     }
 
     /** The head has no rows of positions from {@code length} on any more. */
     void truncate(int head, int length) {
         if (length < upTo[head]) {
-            set(head, length == 0 ? NONE : Arrays.copyOf(kept[head], rowsBefore(head, length)), length);
+            int rows = rowsBefore(head, length);
+            set(head, length == 0 ? NONE : Arrays.copyOf(kept[head], rows), length, Math.min(decided(head), rows));
         }
+    }
+
+    private int decided(int head) {
+        return settled.segment().getAtIndex(ValueLayout.JAVA_INT, head);
     }
 
     /** How many rows of a head are of positions before {@code position}. */

@@ -115,7 +115,7 @@ public final class KvCache implements AutoCloseable {
         return lengths;
     }
 
-    /** I32 {@code [slots, layers, heads]}: rows that a head had left when it last dropped some. */
+    /** I32 {@code [slots, layers, heads]}: rows of a head, from the first on, that were chosen when it last dropped some. */
     public Tensor settled() {
         return kept.settled();
     }
@@ -306,8 +306,9 @@ public final class KvCache implements AutoCloseable {
      * What a head keeps.
      *
      * @param rows ascending, of the rows that the head has now
+     * @param decided how many of them, from the first on, are not to be chosen from again ({@link #settled})
      */
-    public record Kept(int slot, int layer, int head, int[] rows) {}
+    public record Kept(int slot, int layer, int head, int[] rows, int decided) {}
 
     /**
      * Drops all rows of some heads but those named, moves these together and frees the pages behind them. Pages that are shared with a fork
@@ -320,13 +321,15 @@ public final class KvCache implements AutoCloseable {
      */
     public long retain(List<Kept> heads) {
         pool.requireRowsCanMove();
-        int shared = 0;
+        long shared = 0;
+        Map<Integer, Integer> movers =
+                new HashMap<>(); // of pages that are shared: the last who has one may move into it
         for (Kept each : heads) {
             requireOpen(each.slot);
             int head = shape.headIndex(each.slot, each.layer, each.head);
             requireRows(head, each.rows);
             packed.requireRowsCanMove(head, rowsOf(head));
-            shared += sharedPages(head, staying(each.rows), each.rows.length);
+            shared += pagesToLeave(head, staying(each.rows), each.rows.length, movers);
         }
         if (shared > pool.free()) {
             throw new BackendException("rows of " + shared + " pages that are shared with a fork cannot be moved with "
@@ -340,7 +343,7 @@ public final class KvCache implements AutoCloseable {
             Arrays.setAll(left, i -> kept.position(head, each.rows[i]));
             move(head, each.rows, staying(each.rows));
             shorten(head, each.rows.length);
-            kept.set(head, left, positions[each.slot]);
+            kept.set(head, left, positions[each.slot], each.decided);
         }
         return dropped;
     }
@@ -385,12 +388,15 @@ public final class KvCache implements AutoCloseable {
         }
     }
 
-    private int sharedPages(int head, int first, int rows) {
-        int shared = 0;
+    private int pagesToLeave(int head, int first, int rows, Map<Integer, Integer> movers) {
+        int left = 0;
         for (int page = first / KvShape.PAGE_ROWS; first < rows && page < pagesFor(rows); page++) {
-            shared += pool.isShared(pageOf(head, page)) ? 1 : 0;
+            int number = pageOf(head, page);
+            if (pool.isShared(number)) {
+                left += movers.merge(number, 1, Integer::sum) < pool.writers(number) ? 1 : 0;
+            }
         }
-        return shared;
+        return left;
     }
 
     /** Bytes of the pages that the sequence in {@code slot} has, those that it shares with others included. */

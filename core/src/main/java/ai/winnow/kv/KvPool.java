@@ -71,7 +71,7 @@ final class KvPool {
             free[freeCount++] = page;
         }
         PackedFormat format = packing == null ? null : new PackedFormat(shape, packing);
-        this.packed = format == null ? null : new PackedPages(format, bytes() / format.bytes(), arena);
+        this.packed = format == null ? null : new PackedPages(format, pages, bytes() / format.bytes(), arena);
     }
 
     private PackedPages packed() {
@@ -140,7 +140,13 @@ final class KvPool {
     void release(int page) {
         if (page < 0) {
             packed().release(PackedFormat.entry(page));
-        } else if (--holders[page] == 0) {
+            return;
+        }
+        holders[page]--;
+        if (holders[page] <= 1 && packed != null) {
+            packed.part(page);
+        }
+        if (holders[page] == 0) {
             free[freeCount++] = page;
         }
     }
@@ -161,9 +167,17 @@ final class KvPool {
      * @return what stands for the packed page; {@code page} itself if it does not fit in one
      */
     int pack(int page) {
-        int to = packed().pack(keys, values, page);
-        if (to < 0) {
-            return page;
+        int to = packed().twin(page);
+        if (to >= 0) {
+            packed().share(to);
+        } else {
+            to = packed().pack(keys, values, page);
+            if (to < 0) {
+                return page;
+            }
+            if (isShared(page)) {
+                packed().pair(page, to);
+            }
         }
         release(page);
         return PackedFormat.entry(to);
@@ -171,6 +185,9 @@ final class KvPool {
 
     /** Whether {@link #pack} has room: a page that others keep needs bytes beside it. */
     boolean canPack(int page) {
+        if (packed().twin(page) >= 0) {
+            return true;
+        }
         long left = bytesLeft() + (isShared(page) ? 0 : bytesOfPage);
         return !packed().isFull() && left >= packed().pageBytes();
     }

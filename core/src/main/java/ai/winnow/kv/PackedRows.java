@@ -34,7 +34,7 @@ final class PackedRows {
         if (packing == null) {
             return;
         }
-        int end = rows[head] + packing.due(length, rows[head]);
+        int end = packing.due(length);
         for (; rows[head] < end; rows[head] += KvShape.PAGE_ROWS) {
             long entry = entry(head, rows[head] / KvShape.PAGE_ROWS);
             int page = table.getAtIndex(ValueLayout.JAVA_INT, entry);

@@ -20,16 +20,23 @@ final class Eviction {
 
     private final KvCache cache;
     private final KvShape shape;
-    private final Map<Phase, int[]> layers = new HashMap<>();
+    private final Map<Phase, List<KvRetain>> layers = new HashMap<>();
+    private final Map<Phase, Integer> probes = new HashMap<>();
     private final Tensor marks;
 
     Eviction(Plan plan, KvCache cache, Arena arena) {
         this.cache = cache;
         this.shape = cache.shape();
-        plan.phases().forEach((phase, steps) -> layers.put(phase, KvRetain.layers(steps.graph())));
+        plan.phases().forEach((phase, steps) -> layers.put(phase, KvRetain.of(steps.graph())));
+        plan.phases().forEach((phase, steps) -> probes.put(phase, KvRetain.probes(steps.graph())));
         this.marks = plan.drops()
                 ? Tensor.allocate(arena, KvRetain.marks(shape), Layout.ROW_MAJOR)
                 : Tensor.allocate(arena, DType.I64, 0);
+    }
+
+    /** Rows that the last piece of a prompt should have. */
+    int probes(Phase phase) {
+        return probes.getOrDefault(phase, 1);
     }
 
     /** What graphs write their marks to. */
@@ -46,16 +53,17 @@ final class Eviction {
     long after(Phase phase, int[] slots) {
         List<KvCache.Kept> heads = new ArrayList<>();
         for (int slot : slots) {
-            for (int layer : layers.getOrDefault(phase, new int[0])) {
+            for (KvRetain retain : layers.getOrDefault(phase, List.of())) {
                 for (int head = 0; head < shape.heads(); head++) {
-                    add(slot, layer, head, heads);
+                    add(slot, retain, head, heads);
                 }
             }
         }
         return heads.isEmpty() ? 0 : cache.retain(heads);
     }
 
-    private void add(int slot, int layer, int head, List<KvCache.Kept> heads) {
+    private void add(int slot, KvRetain retain, int head, List<KvCache.Kept> heads) {
+        int layer = retain.layer();
         MemorySegment segment = marks.segment();
         int rows = cache.lengths().segment().getAtIndex(ValueLayout.JAVA_INT, shape.headIndex(slot, layer, head));
         int pages = (rows + KvShape.PAGE_ROWS - 1) / KvShape.PAGE_ROWS;
@@ -75,6 +83,6 @@ final class Eviction {
                 kept[at++] = page * KvShape.PAGE_ROWS + Long.numberOfTrailingZeros(mask);
             }
         }
-        heads.add(new KvCache.Kept(slot, layer, head, kept));
+        heads.add(new KvCache.Kept(slot, layer, head, kept, Math.max(0, count - retain.recent())));
     }
 }

@@ -88,7 +88,7 @@ final class Explanation {
     }
 
     private void drops(Plan.PhasePlan plan) {
-        int layers = KvRetain.layers(plan.graph()).length;
+        int layers = KvRetain.of(plan.graph()).size();
         if (layers > 0) {
             line("  afterwards heads of %d layers drop the keys and values they did not choose, for good", layers);
         }
@@ -125,7 +125,7 @@ final class Explanation {
                 KvPacking.kept(packing.valueSparsity(), width),
                 width,
                 packing.residual(),
-                packing.residual() + packing.unit() - 1,
+                (long) packing.residual() + packing.unit() - 1,
                 format.bytes(),
                 2 * shape.pageBytes());
     }

@@ -78,7 +78,7 @@ record KvBound(double dense, double read) {
         Attention attention = packed.attention();
         KvShape shape = attention.shape();
         int first = shape.contextLength() - seen(attention);
-        int rows = packed.packing().due(shape.contextLength(), 0);
+        int rows = packed.packing().due(shape.contextLength());
         int pages = Math.max(0, rows - first + KvShape.PAGE_ROWS - 1) / KvShape.PAGE_ROWS;
         double tail = bytes(attention, shape.contextLength() - Math.max(rows, first));
         return tail + (double) packed.format().bytes() * shape.heads() * pages;

@@ -64,7 +64,8 @@ public record Plan(Map<Phase, PhasePlan> phases, long activationBytes, long scra
 
     /** Whether a graph drops rows of the cache after a step. */
     public boolean drops() {
-        return phases.values().stream().anyMatch(phase -> KvRetain.layers(phase.graph()).length > 0);
+        return phases.values().stream()
+                .anyMatch(phase -> !KvRetain.of(phase.graph()).isEmpty());
     }
 
     /**

@@ -164,7 +164,7 @@ public final class Session implements AutoCloseable {
         return exclusively(() -> cache.bytes(slotOf(sequence)));
     }
 
-    /** Pages of the cache that no sequence holds. */
+    /** How many pages of the cache can be taken. */
     public int freePages() {
         return cache.freePages();
     }
@@ -196,9 +196,6 @@ public final class Session implements AutoCloseable {
                 Logits logits =
                         event.isEnabled() ? recorded(event, phase, graph, step) : run(phase, graph, step, observer);
                 done = true;
-                for (int slot : step.slots) {
-                    cache.pack(slot);
-                }
                 return logits;
             } finally {
                 if (!done) {
@@ -277,7 +274,7 @@ public final class Session implements AutoCloseable {
         while (finished < done.length) {
             int firstResult = finished;
             int[] before = done.clone();
-            finished = fill(step, done, finished);
+            finished = fill(step, done, finished, eviction.probes(phase));
             compute(graph, seen);
             for (int i = 0; i < done.length; i++) {
                 cache.advance(step.slots[i], done[i] - before[i]);
@@ -285,6 +282,9 @@ public final class Session implements AutoCloseable {
             logits = take(graph, firstResult, finished, whole);
         }
         step.dropped = eviction.after(phase, step.slots);
+        for (int slot : step.slots) {
+            cache.pack(slot);
+        }
         return Objects.requireNonNull(logits);
     }
 
@@ -293,16 +293,24 @@ public final class Session implements AutoCloseable {
      *
      * @param done tokens of each sequence that are behind us; raised by those filled in
      * @param finished sequences that are wholly behind us: always the first ones
+     * @param probes rows that the last piece of a sequence should have, if it has as many
      * @return how many are wholly behind us after this run
      */
-    private int fill(Step step, int[] done, int finished) {
+    private int fill(Step step, int[] done, int finished, int probes) {
         MemorySegment indptr = segment("indptr");
         int row = 0;
         int sequences = 0;
         int now = finished;
         int room = model.limits().maxTokens();
         for (int i = finished; i < done.length && row < room; i++) {
-            int count = Math.min(step.lengths[i] - done[i], room - row);
+            int rest = step.lengths[i] - done[i];
+            int count = Math.min(rest, room - row);
+            if (count < rest) {
+                count = Math.min(count, rest - Math.min(Math.min(probes, room), step.lengths[i]));
+            }
+            if (count <= 0) {
+                break; // what is left of it fits the next run whole
+            }
             indptr.setAtIndex(INT, sequences, row);
             segment("slots").setAtIndex(INT, sequences, step.slots[i]);
             for (int j = 0; j < count; j++, row++) {
@@ -312,10 +320,11 @@ public final class Session implements AutoCloseable {
             }
             done[i] += count;
             sequences++;
-            if (done[i] == step.lengths[i]) {
-                segment("outputRows").setAtIndex(INT, now - finished, row - 1);
-                now++;
+            if (done[i] < step.lengths[i]) {
+                break; // those behind it wait: sequences end in their order
             }
+            segment("outputRows").setAtIndex(INT, now - finished, row - 1);
+            now++;
         }
         indptr.setAtIndex(INT, sequences, row);
         segment(StandardInputs.TOKENS).setAtIndex(INT, 0, row);

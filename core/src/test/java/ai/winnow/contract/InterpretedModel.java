@@ -156,14 +156,15 @@ public final class InterpretedModel {
         if (graph == null) {
             throw new IllegalArgumentException("the model has no graph for " + phase);
         }
-        for (int layer : KvRetain.layers(graph)) {
+        for (KvRetain retain : KvRetain.of(graph)) {
             for (int head = 0; head < shape.heads(); head++) {
-                drop(slot, layer, head);
+                drop(slot, retain, head);
             }
         }
     }
 
-    private void drop(int slot, int layer, int head) {
+    private void drop(int slot, KvRetain retain, int head) {
+        int layer = retain.layer();
         int index = shape.headIndex(slot, layer, head);
         int kept = 0;
         for (int row = 0; row < lengths.getAtIndex(ValueLayout.JAVA_INT, index); row++) {
@@ -174,7 +175,7 @@ public final class InterpretedModel {
             }
         }
         lengths.setAtIndex(ValueLayout.JAVA_INT, index, kept);
-        segment(StandardInputs.Kv.SETTLED).setAtIndex(ValueLayout.JAVA_INT, index, kept);
+        segment(StandardInputs.Kv.SETTLED).setAtIndex(ValueLayout.JAVA_INT, index, Math.max(0, kept - retain.recent()));
     }
 
     private void copy(long table, int from, int to) {

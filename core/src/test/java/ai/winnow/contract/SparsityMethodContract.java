@@ -13,6 +13,7 @@ import ai.winnow.io.Artefact;
 import ai.winnow.io.ArtefactStore;
 import ai.winnow.ir.Graph;
 import ai.winnow.ir.GraphCheck;
+import ai.winnow.ir.KvRetain;
 import ai.winnow.ir.Phase;
 import ai.winnow.ir.StepLimits;
 import ai.winnow.method.MethodProvider;
@@ -192,7 +193,9 @@ public abstract class SparsityMethodContract {
                         graph -> Objects.requireNonNull(
                                 apply(prepared, Map.of(graph.phase(), graph)).get(graph.phase())));
                 List<float[]> found = new ArrayList<>();
-                found.add(prompt(interpreted, dense.limits().maxTokens()));
+                Graph prefill =
+                        Objects.requireNonNull(apply(prepared, graphs(dense)).get(Phase.PREFILL));
+                found.add(prompt(interpreted, dense.limits().maxTokens(), KvRetain.probes(prefill)));
                 interpreted.drop(Phase.PREFILL, 0);
                 for (int token : NEXT) {
                     found.add(interpreted.step(Phase.DECODE, new InterpretedModel.Rows(0, token))[0]);
@@ -203,10 +206,13 @@ public abstract class SparsityMethodContract {
     }
 
     /** The logits after the prompt, in pieces of {@code most} tokens, as a session runs it: what a piece chooses is its own affair. */
-    private static float[] prompt(InterpretedModel interpreted, int most) {
+    private static float[] prompt(InterpretedModel interpreted, int most, int probes) {
         float[] logits = {};
-        for (int from = 0; from < PROMPT.length; from += most) {
-            int[] piece = Arrays.copyOfRange(PROMPT, from, Math.min(PROMPT.length, from + most));
+        for (int from = 0; from < PROMPT.length; ) {
+            int rest = PROMPT.length - from;
+            int count = rest <= most ? rest : Math.min(most, rest - Math.min(probes, PROMPT.length));
+            int[] piece = Arrays.copyOfRange(PROMPT, from, from + count);
+            from += count;
             logits = interpreted.step(Phase.PREFILL, new InterpretedModel.Rows(0, piece))[piece.length - 1];
         }
         return logits;

@@ -61,22 +61,21 @@ class PackedCacheTest {
         }
 
         void pack(DType type) {
-            while (length() - 32 - packed >= 128) {
-                for (int page = packed; page < packed + 128; page += 64) {
-                    for (int head = 0; head < keys.size(); head++) {
-                        List<float[]> k = pruned(keys.get(head).subList(page, page + 64), 10);
-                        List<float[]> v = pruned(values.get(head).subList(page, page + 64), 14);
-                        int ties = type == DType.BF16 ? 64 : 0;
-                        if (count(k) <= 64 * 11 + ties && count(v) <= 64 * 7 + ties) {
-                            for (int row = 0; row < 64; row++) {
-                                keys.get(head).set(page + row, k.get(row));
-                                values.get(head).set(page + row, v.get(row));
-                            }
+            int end = Math.max(packed, Math.max(0, length() - 32) / 128 * 128);
+            for (int page = packed; page < end; page += 64) {
+                for (int head = 0; head < keys.size(); head++) {
+                    List<float[]> k = pruned(keys.get(head).subList(page, page + 64), 10);
+                    List<float[]> v = pruned(values.get(head).subList(page, page + 64), 14);
+                    int ties = type == DType.BF16 ? 64 : 0;
+                    if (count(k) <= 64 * 11 + ties && count(v) <= 64 * 7 + ties) {
+                        for (int row = 0; row < 64; row++) {
+                            keys.get(head).set(page + row, k.get(row));
+                            values.get(head).set(page + row, v.get(row));
                         }
                     }
                 }
-                packed += 128;
             }
+            packed = end;
         }
 
         /** @param rank of the magnitude from which on numbers are kept */
@@ -354,6 +353,31 @@ class PackedCacheTest {
         }
     }
 
+    /** The last who has a page that others have packed may have written to it since, and packs it once more. */
+    @Test
+    void forksThatPackTheSamePageSharePackedOnes() {
+        try (KvCache cache = new KvCache(SHAPE, List.of(), PACKING, 200 * 2 * SHAPE.pageBytes())) {
+            List<Integer> slots = new ArrayList<>(List.of(cache.open()));
+            List<Rows> rows = new ArrayList<>(List.of(new Rows()));
+            append(cache, slots.getFirst(), rows.getFirst(), 128, false, new Random(1));
+            for (int i = 1; i < SHAPE.slots(); i++) {
+                slots.add(cache.fork(slots.getFirst()));
+                rows.add(new Rows(rows.getFirst()));
+            }
+            for (int i = 0; i < slots.size(); i++) {
+                append(cache, slots.get(i), rows.get(i), 32, false, new Random(i));
+            }
+            assertThat(slots.stream().map(slot -> entry(cache, slot, 0, 0)).distinct())
+                    .hasSize(2)
+                    .allMatch(entry -> entry < 0);
+            for (int i = 0; i < slots.size(); i++) {
+                assertHolds(cache, slots.get(i), rows.get(i), 1);
+                cache.close(slots.get(i));
+            }
+            assertThat(cache.freePages()).isEqualTo(SHAPE.slots() * 4 * SHAPE.pagesPerHead());
+        }
+    }
+
     @Test
     void whatCannotBePackedIsRefused() {
         KvPlane plane = new KvPlane("labels", DType.F32, 3, 1);
@@ -366,7 +390,7 @@ class PackedCacheTest {
         try (KvCache cache = new KvCache(SHAPE, List.of(), PACKING, ALL)) {
             int slot = cache.open();
             append(cache, slot, new Rows(), 160, false, new Random(1));
-            assertThatThrownBy(() -> cache.retain(List.of(new KvCache.Kept(slot, 0, 0, new int[] {1}))))
+            assertThatThrownBy(() -> cache.retain(List.of(new KvCache.Kept(slot, 0, 0, new int[] {1}, 1))))
                     .isInstanceOf(IllegalStateException.class)
                     .hasMessageContaining("packed rows do not move");
         }

@@ -122,7 +122,7 @@ record MethodAttentionProblem(
         KvShape shape = new KvShape(1, heads, headDim, 1, context, type);
         KvPacking packing = new KvPacking(sparsity, sparsity, 32, KvPacking.UNIT);
         PackedFormat format = new PackedFormat(shape, packing);
-        int packed = packing.due(context - 1, 0);
+        int packed = packing.due(context - 1);
         long numbers = 2L * packed * KvPacking.kept(sparsity, headDim);
         double bytes = (double) format.keyNumbers() * packed / KvShape.PAGE_ROWS
                 + type.bytes(numbers + 2L * (context - packed) * headDim);

@@ -78,6 +78,7 @@ final class AttendedKeysKernel implements Kernel, Workers.Task {
         int sequence = 0;
         for (int row = 0; row < rows; ) {
             int end = operands.in(2).get(INT, 4L * (sequence + 1));
+            Objects.checkFromToIndex(row, end, rows);
             while (row < end) {
                 int next = (int) Math.min(end, (long) row + tileRows);
                 for (int list = 0; list < lists; list++) {
@@ -102,11 +103,12 @@ final class AttendedKeysKernel implements Kernel, Workers.Task {
         if (seen <= op.denseUpTo()) {
             return;
         }
-        Objects.checkFromToIndex(0, (seen - 1) / KvShape.PAGE_ROWS + 1, shape.pagesPerHead());
+        Objects.checkFromToIndex(0, seen, shape.contextLength());
         long table = Memory.address(
                 operands.in(6), 4 * shape.tableIndex(slot, attention.layer(), head), 4L * shape.pagesPerHead());
         long headBytes = 4L * op.group() * shape.headDim();
-        long columns = operands.outAddress(0) + 4 * ((long) tile * op.keys().lists() + list) * shape.contextLength();
+        long columns = Memory.address(
+                operands.out(0), 4 * ((long) tile * op.keys().lists() + list) * shape.contextLength(), 4L * seen);
         for (int key = 0; key < seen; key++) {
             ALL.set(FLOAT_ALIGNED, columns + 4L * key, 0f);
         }

@@ -217,8 +217,10 @@ final class PackedRowAttention {
             double own = scale * HeadSoftmax.total(state, g % heads, heads);
             double others = Math.pow(2, (double) other - most) * rest.total(g, restScratch);
             double all = own + others;
-            merge(out + 4L * g * headDim, (float) (others / all), scratch + sumsAt + sumBytes * g, (float)
-                    (scale / all));
+            boolean none = all == 0; // no score that counts: zeros, as dense attention has
+            float rests = none ? 0 : (float) (others / all);
+            float shares = none ? 0 : (float) (scale / all);
+            merge(out + 4L * g * headDim, rests, scratch + sumsAt + sumBytes * g, shares);
         }
     }
 

@@ -90,6 +90,9 @@ public record Mustafar(float keys, float values, int residual, int unit) impleme
     }
 
     private static Graph packed(Graph graph, KvPacking packing) {
+        if (graph.at(Role.ATTENTION).stream().noneMatch(node -> node.op() instanceof Attention)) {
+            throw new IncompatiblePolicyException("mustafar: this model has no attention over a cache");
+        }
         return graph.transform((node, inputs, builder) ->
                 node.op() instanceof Attention attention && node.site().role() == Role.ATTENTION
                         ? packed(attention, packing, node, inputs, builder)

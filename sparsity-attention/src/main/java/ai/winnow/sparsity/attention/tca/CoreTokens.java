@@ -16,7 +16,7 @@ record CoreTokens(int sink, int window) {
      * Chooses among {@code importance.length} rows, of which those before {@code settled} were chosen earlier and stay. The others are cut
      * into blocks; a block that is not full is kept whole.
      *
-     * @param importance of each row, at least 0; NaN counts as greatest, so that it is never dropped
+     * @param importance of each row, at least 0; a token whose importance is NaN is never dropped
      * @return for each row whether it is kept
      */
     boolean[] choose(float[] importance, int settled, Configuration configuration) {
@@ -33,6 +33,9 @@ record CoreTokens(int sink, int window) {
         Arrays.fill(kept, settled + blocks * block, end, true);
         int[] order = byRedundancy(importance, settled, blocks, block);
         int[] counts = configuration.counts(blocks);
+        for (int i = settled; i < end; i++) {
+            kept[i] |= Float.isNaN(importance[i]);
+        }
         int next = 0;
         for (int i = counts.length - 1; i >= 0; i--) {
             for (int j = 0; j < counts[i]; j++) {

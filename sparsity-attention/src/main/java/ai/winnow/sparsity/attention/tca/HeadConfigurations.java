@@ -1,5 +1,6 @@
 package ai.winnow.sparsity.attention.tca;
 
+import ai.winnow.IncompatiblePolicyException;
 import ai.winnow.ir.Attention;
 import ai.winnow.ir.Node;
 import ai.winnow.ir.Phase;
@@ -59,6 +60,12 @@ record HeadConfigurations(TcaAttention method) implements Calibrator {
             }
         }
         calibration.observe(observers);
+        if (layers.values().stream().anyMatch(layer -> layer.texts == 0)) {
+            throw new IncompatiblePolicyException("tca-attention: no text of the calibration has more than "
+                    + (method.sink() + method.window() + method.block())
+                    + " tokens (sink + window + block), below which all is kept; give longer ones (--window), as long as"
+                    + " your prompts");
+        }
         Map<String, Tensor> tensors = new LinkedHashMap<>();
         layers.forEach((number, layer) -> tensors.put(name(number), layer.shares(calibration)));
         return tensors;
@@ -178,8 +185,7 @@ record HeadConfigurations(TcaAttention method) implements Calibrator {
             float[] shares = new float[kept.length * counts];
             for (int head = 0; head < kept.length; head++) {
                 int best = 0;
-                // Without a text that is long enough there is nothing to go by.
-                while (best < candidates.size() - 1 && !(texts > 0 && kept[head][best] / texts >= method.tau())) {
+                while (best < candidates.size() - 1 && !(kept[head][best] / texts >= method.tau())) {
                     best++;
                 }
                 for (int i = 0; i < counts; i++) {

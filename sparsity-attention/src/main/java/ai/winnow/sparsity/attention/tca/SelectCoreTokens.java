@@ -61,8 +61,7 @@ record SelectCoreTokens(
         kept.forEachTile(operands.in(SEQUENCE + 1), rows, (tile, sequence, from, to) -> {
             for (int head = 0; head < shape.heads(); head++) {
                 int end = length(operands, LENGTHS, sequence, head) + to - from;
-                // The last tokens of an earlier text were kept for their place only.
-                int settled = Math.max(0, length(operands, SETTLED, sequence, head) - rule.window());
+                int settled = length(operands, SETTLED, sequence, head);
                 float[] importance = new float[end];
                 long at = ((long) tile * shape.heads() + head) * shape.contextLength();
                 for (int key = 0; key < end; key++) {

@@ -35,7 +35,8 @@ import java.util.Set;
 /**
  * Context-adaptive attention without training (TCA-Attention): of each block of a prompt a head keeps between one token and all, few of blocks
  * that the latest queries find redundant. Rows of the prompt attend to the tokens kept and to those just before them; afterwards the cache
- * holds the tokens kept only, at their own positions, and decoding is dense over them. Tokens that are decoded stay.
+ * holds the tokens kept only, at their own positions, and decoding is dense over them. Tokens that are decoded stay until the next prompt,
+ * which chooses from them, from its own and from the last {@code window} before, never again from what was chosen earlier.
  *
  * <p>The publication's abstract and an outline of its calibration were at hand, no code: the measure of redundancy, the criterion of
  * calibration and the defaults are this library's own.
@@ -55,6 +56,9 @@ public record TcaAttention(float tau, float mu, float sigma, int block, int sink
     /** Rows of the prompt that share what they see. */
     private static final int TILE = 64;
 
+    /** Tokens that may be kept for their place. */
+    static final int MOST = 1 << 28;
+
     static final MethodInfo INFO = new MethodInfo(
             "tca-attention",
             "keeps of each block of a prompt only the tokens that the latest queries need",
@@ -72,10 +76,10 @@ public record TcaAttention(float tau, float mu, float sigma, int block, int sink
             throw new IncompatiblePolicyException("tca-attention: mu lies from 0 to log2(block) and sigma from 0 to 16,"
                     + " not " + mu + " and " + sigma);
         }
-        if (sink < 0 || window < 1 || probes < 1) {
+        if (sink < 0 || window < 1 || probes < 1 || sink > MOST || window > MOST) {
             throw new IncompatiblePolicyException(
-                    "tca-attention: sink is at least 0, window and probes at least 1, not " + sink + ", " + window
-                            + " and " + probes);
+                    "tca-attention: sink is from 0, window and probes from 1 on, the first" + " and the second up to "
+                            + MOST + ", not " + sink + ", " + window + " and " + probes);
         }
     }
 
@@ -194,7 +198,7 @@ public record TcaAttention(float tau, float mu, float sigma, int block, int sink
         List<Value> marks = new ArrayList<>(lists.subList(0, KeyLists.TENSORS));
         marks.addAll(rows);
         marks.add(KvRetain.declare(builder, shape));
-        builder.add(new KvRetain(kept, attention.layer()), site, marks);
+        builder.add(new KvRetain(kept, attention.layer(), window), site, marks);
         List<Value> sparse = new ArrayList<>(inputs);
         sparse.addAll(1, lists.subList(KeyLists.TENSORS, 2 * KeyLists.TENSORS));
         return builder.add(new SparseAttention(attention, seen), node.site(), sparse);

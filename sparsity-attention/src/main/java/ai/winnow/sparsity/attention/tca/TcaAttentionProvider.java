@@ -22,8 +22,8 @@ public final class TcaAttentionProvider implements MethodProvider {
                 options.number("mu", Math.min(usual.mu(), most), 0, most),
                 options.number("sigma", usual.sigma(), 0, 16),
                 block,
-                options.integer("sink", usual.sink(), 0, Integer.MAX_VALUE / 4),
-                options.integer("window", usual.window(), 1, Integer.MAX_VALUE / 4),
-                options.integer("probes", usual.probes(), 1, Integer.MAX_VALUE / 4));
+                options.integer("sink", usual.sink(), 0, TcaAttention.MOST),
+                options.integer("window", usual.window(), 1, TcaAttention.MOST),
+                options.integer("probes", usual.probes(), 1, Integer.MAX_VALUE));
     }
 }

@@ -5,11 +5,13 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 import ai.winnow.ArtefactException;
+import ai.winnow.IncompatiblePolicyException;
 import ai.winnow.calibrate.CalibrationData;
 import ai.winnow.calibrate.CalibrationRun;
 import ai.winnow.contract.SparsityMethodContract;
 import ai.winnow.contract.TinyModel;
 import ai.winnow.io.Artefact;
+import ai.winnow.ir.KvRetain;
 import ai.winnow.ir.Phase;
 import ai.winnow.method.MethodProvider;
 import ai.winnow.method.SparsityMethod;
@@ -21,6 +23,7 @@ import ai.winnow.runtime.SparseModel;
 import ai.winnow.tensor.Tensor;
 import java.lang.foreign.Arena;
 import java.time.Instant;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
@@ -210,18 +213,61 @@ class TcaAttentionTest extends SparsityMethodContract {
         }
     }
 
+    /** What the first prompt left is not thinned again, however often the sequence is taken back to it and goes on. */
     @Test
-    void aSecondTurnKeepsWhatTheFirstKept() {
+    void laterPromptsKeepWhatTheFirstKept() {
+        TcaAttention method = new TcaAttention(0, 0, 0, 4, 1, 2, 8);
+        int[] prompt = IntStream.range(0, 80).map(i -> TEXT[i % TEXT.length]).toArray();
+        try (SparseModel model = TinyModel.llama(1).load(SparsityPolicy.of(method), Map.of());
+                Session session = model.newSession()) {
+            SequenceId once = session.open();
+            session.run(Phase.PREFILL, Batch.of(once, prompt));
+            SequenceId often = session.fork(once);
+            for (int i = 0; i < 3; i++) {
+                session.truncate(often, 70);
+                session.run(Phase.PREFILL, Batch.of(often, Arrays.copyOf(TEXT, 12)));
+            }
+            session.truncate(once, 70);
+            session.truncate(often, 70);
+            assertThat(decoded(session, often)).isEqualTo(decoded(session, once));
+        }
+    }
+
+    private static float[] decoded(Session session, SequenceId sequence) {
+        return session.run(Phase.DECODE, Batch.of(sequence, 4)).copyOf(0);
+    }
+
+    /** The pieces of a prompt depend on what else is in the batch; its last rows decide all the same. */
+    @Test
+    void oneRowMoreThanAStepDecidesWithAsManyProbes() {
         TcaAttention method = new TcaAttention(0, 0, 0, 4, 1, 2, 8);
         try (SparseModel model = TinyModel.llama(1).load(SparsityPolicy.of(method), Map.of());
                 Session session = model.newSession()) {
-            SequenceId sequence = session.open();
-            session.run(Phase.PREFILL, Batch.of(sequence, Arrays.copyOf(TEXT, 30)));
-            session.run(Phase.DECODE, Batch.of(sequence, 4));
-            session.run(Phase.PREFILL, Batch.of(sequence, Arrays.copyOfRange(TEXT, 30, 60)));
-            assertThat(session.length(sequence)).isEqualTo(61);
-            assertThat(session.run(Phase.DECODE, Batch.of(sequence, 4)).copyOf(0))
-                    .doesNotContain(Float.NaN);
+            List<Integer> rows = new ArrayList<>();
+            session.observe((node, operands) -> {
+                if (node.op() instanceof KvRetain) {
+                    rows.add(operands.inRows(3));
+                }
+            });
+            session.run(Phase.PREFILL, Batch.of(session.open(), Arrays.copyOf(TEXT, 41)));
+            assertThat(rows.getLast()).isGreaterThanOrEqualTo(8);
+            session.run(
+                    Phase.PREFILL,
+                    new Batch(List.of(
+                            new Batch.Entry(session.open(), Arrays.copyOf(TEXT, 19)),
+                            new Batch.Entry(session.open(), Arrays.copyOf(TEXT, 21)))));
+            assertThat(rows.getLast()).isGreaterThanOrEqualTo(8);
+        }
+    }
+
+    @Test
+    void textsTooShortToCalibrateOnAreRefused() {
+        try (SparseModel dense = TinyModel.llama(1).load(SparsityPolicy.dense(), Map.of())) {
+            SparsityPolicy policy = SparsityPolicy.of(TcaAttention.of(0.9f));
+            assertThatThrownBy(() ->
+                            CalibrationRun.calibrate(dense, policy, CalibrationData.of(TinyModel.windows(11, 2, 30))))
+                    .isInstanceOf(IncompatiblePolicyException.class)
+                    .hasMessageContaining("more than 324 tokens");
         }
     }
 
