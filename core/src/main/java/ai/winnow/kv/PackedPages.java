@@ -111,8 +111,4 @@ final class PackedPages {
             free[freeCount++] = page;
         }
     }
-
-    int holders(int page) {
-        return holders[page];
-    }
 }

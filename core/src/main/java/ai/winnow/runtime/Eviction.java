@@ -27,8 +27,10 @@ final class Eviction {
     Eviction(Plan plan, KvCache cache, Arena arena) {
         this.cache = cache;
         this.shape = cache.shape();
-        plan.phases().forEach((phase, steps) -> layers.put(phase, KvRetain.of(steps.graph())));
-        plan.phases().forEach((phase, steps) -> probes.put(phase, KvRetain.probes(steps.graph())));
+        plan.phases().forEach((phase, steps) -> {
+            layers.put(phase, KvRetain.of(steps.graph()));
+            probes.put(phase, KvRetain.probes(steps.graph()));
+        });
         this.marks = plan.drops()
                 ? Tensor.allocate(arena, KvRetain.marks(shape), Layout.ROW_MAJOR)
                 : Tensor.allocate(arena, DType.I64, 0);

@@ -10,6 +10,7 @@ import ai.winnow.tensor.TensorSpec;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Locale;
 import java.util.stream.Stream;
 
 /**
@@ -40,8 +41,7 @@ record SelectCoreTokens(
                 .mapToDouble(Configuration::density)
                 .average()
                 .orElse(1);
-        return String.format(
-                java.util.Locale.ROOT, "SelectCoreTokens[%.0f %% of %d heads]", 100 * density, seen.lists());
+        return String.format(Locale.ROOT, "SelectCoreTokens[%.0f %% of %d heads]", 100 * density, seen.lists());
     }
 
     @Override
